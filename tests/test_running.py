@@ -1,0 +1,111 @@
+"""The notebook runs anywhere, again, and with other sizes."""
+
+import copy
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import run
+from matplotlib.colors import same_color
+from references import random_point
+
+IGNORE = "nbval-ignore-output"
+
+
+def stored_text(cell):
+    """What the cell printed when the notebook was stored."""
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def test_every_cell_can_run_twice_and_the_notebook_again(executed, code):
+    count = len(code)
+    once = executed.printed[: 2 * count : 2]
+    twice = executed.printed[1 : 2 * count : 2]
+    again = executed.printed[2 * count :]
+    for cell, *texts in zip(code, once, twice, again, strict=True):
+        if IGNORE not in cell.metadata.get("tags", []):
+            assert texts == [stored_text(cell)] * 3
+
+
+def test_the_sheets_data_are_left_as_they_are(notebook, code):
+    fresh = run(code[:1]).names
+    for one, other in zip(
+        (*notebook.parameters, notebook.x, notebook.y),
+        (*fresh.parameters, fresh.x, fresh.y),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other, strict=True)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1, 1), (3, 4, 2, 1), (7, 16, 3, 64), (2, 9, 5, 3)]
+)
+def test_other_sizes_go_through(code, sizes):
+    first = copy.deepcopy(code[0])
+    call = "initialize(3, 4, 2, 5)"
+    assert first.source.count(call) == 1
+    first.source = first.source.replace(call, f"initialize{sizes}")
+    names = run([first, *code[1:]]).names
+    inputs, hidden, outputs, _ = sizes
+    assert [p.shape for p in names.model.parameters()] == [
+        (hidden, inputs),
+        (hidden,),
+        (hidden, hidden),
+        (hidden,),
+        (outputs, hidden),
+        (outputs,),
+    ]
+
+
+def test_every_method_has_its_gradients(notebook):
+    assert set(notebook.gradients) == {
+        *("backprop", "numerical", "autograd", "complex step")
+    }
+    for gradients in notebook.gradients.values():
+        for gradient, p in zip(gradients, notebook.parameters, strict=True):
+            assert type(gradient) is np.ndarray
+            assert gradient.shape == p.shape
+
+
+@pytest.mark.parametrize("method", ["numerical", "complex_step"])
+def test_memory_stays_bounded(notebook, method):
+    point = random_point((20, 60, 5, 32), 0.1)
+    assert sum(p.size for p in point[0]) == 5225
+    function = getattr(notebook, f"{method}_gradients")
+    tracemalloc.start()
+    function(*point)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # 5225 copies at once would take 218 MB for each array of the stack
+    assert peak < 150e6
+
+
+def test_every_figure_says_what_it_shows(executed):
+    figures = executed.figures[:10:2]
+    assert len(figures) == 5
+    for number, figure in enumerate(figures, start=1):
+        assert figure.get_suptitle().startswith(f"Figure {number}: ")
+        axes = figure.axes[0]
+        if number > 1:
+            assert axes.get_xlabel() or figure.get_supxlabel()
+            assert axes.get_ylabel() or figure.get_supylabel()
+        for axis in figure.axes:
+            for text in (*axis.texts, axis.title):
+                assert text.get_fontsize() >= 10
+
+
+def test_figures_2_and_3_draw_the_measured_errors(notebook, executed):
+    panels = executed.figures[2].axes
+    order = [0, 2, 4, 1, 3, 5]
+    for axes, i in zip(panels, order, strict=True):
+        assert axes.get_title() == f"dL/d{notebook.NAMES[i]}"
+        points, line = axes.lines[:2]
+        for drawn, values in (
+            (points, notebook.measured),
+            (line, notebook.predicted),
+        ):
+            np.testing.assert_array_equal(drawn.get_xdata(), notebook.steps)
+            np.testing.assert_allclose(
+                drawn.get_ydata(), values[:, i] / notebook.size[i], rtol=1e-14
+            )
+        assert same_color(points.get_color(), notebook.COLORS["numerical"])
