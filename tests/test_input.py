@@ -156,6 +156,12 @@ def test_outputs_and_targets_of_different_shape(notebook, point, how):
     )
 
 
+def test_vectors_are_no_outputs_and_targets(notebook):
+    assert_refused(
+        lambda: notebook.mean_squared_loss(np.ones(2), np.ones(2)), (2,)
+    )
+
+
 @pytest.mark.parametrize("call", GRADIENTS[1:])
 @pytest.mark.parametrize("h", [0, 0.0, -1e-5, np.inf, -np.inf, np.nan])
 def test_a_step_that_is_none(notebook, point, call, h):

@@ -45,6 +45,7 @@ def test_nan_gives_nan(notebook):
 
 def test_it_takes_numbers_integers_and_any_shape(notebook):
     assert notebook.sigmoid(0) == 0.5
+    assert notebook.sigmoid([0, 0.0]).tolist() == [0.5, 0.5]
     assert notebook.sigmoid(np.zeros((2, 0, 3))).shape == (2, 0, 3)
     assert notebook.sigmoid(np.array([0], dtype=np.float32)).dtype == "f4"
 
