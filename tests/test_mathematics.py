@@ -76,6 +76,19 @@ def test_three_exact_methods_agree(notebook, sizes, scale, seed):
         assert_close(notebook, ours, theirs, 1e-13)
 
 
+def test_hidden_layers_may_differ_in_width(notebook):
+    draw = np.random.RandomState(0).standard_normal
+    shapes = [(4, 3), (4,), (6, 4), (6,), (2, 6), (2,)]
+    point = [draw(shape) for shape in shapes], draw((3, 5)), draw((2, 5))
+    ours = notebook.backward(*point)
+    for theirs in (
+        autograd(notebook, *point),
+        notebook.complex_step_gradients(*point),
+    ):
+        # the roundings of sums over five samples
+        assert_close(notebook, ours, theirs, 1e-14)
+
+
 @every_network
 @pytest.mark.parametrize("scale", [3.0, 10.0, 30.0])
 @pytest.mark.parametrize("seed", range(5))
@@ -282,6 +295,7 @@ def test_relative_error_follows_its_formula(notebook):
     a, b = np.array([3.0, 4.0]), np.array([7.0, 1.0])
     assert error(a, b) == pytest.approx(5 / 50**0.5)
     assert error(b, a) == error(a, b)
+    assert error(a.tolist(), b.tolist()) == error(a, b)
     assert type(error(a, b)) is float
 
 
@@ -298,5 +312,11 @@ def test_relative_error_of_nan_is_nan(notebook):
 
 
 def test_worst_relative_error_is_that_of_the_worst_entry(notebook):
+    worst = notebook.worst_relative_error
     a, b = np.array([1.0, 0.0, 1e-9]), np.array([1.1, 0.0, 2e-9])
-    assert notebook.worst_relative_error(a, b) == pytest.approx(0.5)
+    for sign in (1, -1):
+        assert worst(sign * a, sign * b) == pytest.approx(0.5)
+        assert worst(sign * b, sign * a) == pytest.approx(0.5)
+    assert worst(a, -a) == pytest.approx(2)
+    assert worst(-a, a) == pytest.approx(2)
+    assert type(worst(a, b)) is float

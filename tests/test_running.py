@@ -1,6 +1,7 @@
 """The notebook runs anywhere, again, and with other sizes."""
 
 import copy
+import re
 import tracemalloc
 
 import numpy as np
@@ -25,6 +26,52 @@ def test_every_cell_can_run_twice_and_the_notebook_again(executed, code):
     for cell, *texts in zip(code, once, twice, again, strict=True):
         if IGNORE not in cell.metadata.get("tags", []):
             assert texts == [stored_text(cell)] * 3
+
+
+def test_noisy_cells_print_the_same_but_for_their_numbers(executed, code):
+    once = executed.printed[: 2 * len(code) : 2]
+    for cell, text in zip(code, once, strict=True):
+        if "sorted(times" in cell.source:
+            continue  # the order of the lines is that of the times
+        skeletons = [
+            re.sub(r"\s*-?\d+(\.\d+)?(e[+-]\d+)?", " #", noisy).split()
+            for noisy in (text, stored_text(cell))
+        ]
+        assert skeletons[0] == skeletons[1]
+
+
+def test_the_printed_errors_are_those_of_the_gradients(
+    notebook, executed, code
+):
+    def lines_of(name, start):
+        """The numbers that a cell prints in the line of each gradient."""
+        number = next(i for i, c in enumerate(code) if name in c.source)
+        rows = executed.printed[2 * number].splitlines()[start:]
+        return [row.split()[1:] for row in rows]
+
+    def norm_and_worst(*pair):
+        errors = notebook.relative_error, notebook.worst_relative_error
+        return [f"{error(*pair):.1e}" for error in errors]
+
+    table = lines_of("others = [", 2)
+    referee = lines_of("referee = ", 1)
+    for i, ours in enumerate(notebook.gradients["backprop"]):
+        others = [notebook.gradients[m][i] for m in notebook.others]
+        expected = [
+            text for other in others for text in norm_and_worst(ours, other)
+        ]
+        assert table[i] == expected
+        judged = [notebook.gradients[m][i] for m in notebook.methods]
+        truth = notebook.gradients["complex step"][i]
+        assert referee[i] == [norm_and_worst(g, truth)[0] for g in judged]
+    layers = lines_of("largest difference", 0)
+    pairs = zip(
+        notebook.torch_outputs,
+        (notebook.a1, notebook.a2, notebook.output),
+        strict=True,
+    )
+    for row, (theirs, ours) in zip(layers, pairs, strict=True):
+        assert row[-1] == f"{np.abs(theirs.T - ours).max():.1e}"
 
 
 def test_the_sheets_data_are_left_as_they_are(notebook, code):
