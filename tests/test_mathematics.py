@@ -201,6 +201,27 @@ def test_chunks_do_not_change_the_result(notebook, monkeypatch):
     np.testing.assert_allclose(chunked, whole, rtol=1e-14)
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("sizes", [*NETWORKS, (20, 120, 5, 128)])
+def test_a_chunk_fills_its_share_of_memory_and_no_more(
+    notebook, sizes, copies
+):
+    inputs, hidden, outputs, samples = sizes
+    parameters, x, _ = random_point(sizes, 1.0)
+    weights = (inputs + 1 + hidden + 1) * hidden + (hidden + 1) * outputs
+    numbers = copies * (weights + (2 * hidden + outputs) * samples)
+    chunk = notebook.chunk_size(parameters, x, copies)
+    # as many as fit into 2**20 numbers
+    assert chunk * numbers <= 2**20 < (chunk + 1) * numbers
+
+
+def test_a_network_larger_than_a_chunk_is_moved_one_parameter_at_a_time(
+    notebook,
+):
+    parameters, x, _ = random_point((3, 1024, 2, 4), 0.01)
+    assert notebook.chunk_size(parameters, x, 2) == 1
+
+
 @pytest.mark.parametrize("method", ["numerical", "complex_step"])
 def test_the_sheets_network_takes_one_forward_pass(
     notebook, monkeypatch, point, method
@@ -304,6 +325,12 @@ def test_relative_error_does_not_depend_on_the_scale(notebook, factor):
     a, b = np.array([3.0, 4.0]), np.array([7.0, 1.0])
     error = notebook.relative_error(factor * a, factor * b)
     assert error == pytest.approx(5 / 50**0.5)
+
+
+def test_relative_error_of_very_different_arrays_is_1(notebook):
+    large, small = np.array([-1e200, -1e200]), np.ones(2)
+    assert notebook.relative_error(large, small) == pytest.approx(1)
+    assert notebook.relative_error(small, large) == pytest.approx(1)
 
 
 def test_relative_error_of_nan_is_nan(notebook):
