@@ -334,8 +334,10 @@ def test_relative_error_of_very_different_arrays_is_1(notebook):
 
 
 def test_relative_error_of_nan_is_nan(notebook):
-    error = notebook.relative_error(np.array([np.nan, 1.0]), np.ones(2))
-    assert np.isnan(error)
+    spoiled = np.array([np.nan, 1.0])
+    for other in (np.zeros(2), np.ones(2), spoiled):
+        assert np.isnan(notebook.relative_error(spoiled, other))
+        assert np.isnan(notebook.relative_error(other, spoiled))
 
 
 def test_worst_relative_error_is_that_of_the_worst_entry(notebook):

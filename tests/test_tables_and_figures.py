@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from conftest import run
 from matplotlib.colors import same_color
+from nbformat.v4 import new_code_cell
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,26 @@ def test_the_printed_layer_differences_are_the_largest(notebook, lines_of):
         assert row[-1] == f"{largest:.1e}"
         # sums of a few terms below 1: some roundings
         assert largest <= 16 * np.finfo(float).eps
+
+
+def test_the_layer_table_has_pytorch_on_the_left(code):
+    (number,) = (i for i, c in enumerate(code) if "torch_a1 = " in c.source)
+    shift = new_code_cell("a1, a2, output = a1 + 1, a2 + 1, output + 1")
+    rows = run([*code[:number], shift, code[number]]).printed[-1].splitlines()
+    values = [row.split("|") for row in rows if "PyTorch" not in row]
+    assert len(values) == 15
+    for left, right in values:
+        pytorch, numpy = (
+            np.array(text.split(), dtype=float) for text in (left, right)
+        )
+        # both are rounded to six decimals or more
+        np.testing.assert_allclose(numpy, pytorch + 1, rtol=0, atol=2e-6)
+
+
+def test_the_costs_are_printed_from_low_to_high(lines_of):
+    times = [float(row[-3]) for row in lines_of("sorted(times")]
+    assert len(times) == 7
+    assert times == sorted(times)
 
 
 def test_the_printed_entries_are_those_of_the_gradients(notebook, lines_of):
