@@ -222,6 +222,17 @@ def test_a_network_larger_than_a_chunk_is_moved_one_parameter_at_a_time(
     assert notebook.chunk_size(parameters, x, 2) == 1
 
 
+def test_every_chunk_but_the_last_is_full(notebook, monkeypatch):
+    parameters, x, y = random_point((7, 16, 3, 64), 0.5)
+    count = sum(p.size for p in parameters)
+    chunk = notebook.chunk_size(parameters, x, 2)
+    spy = Mock(wraps=notebook.forward)
+    names = notebook.shifted_losses.__globals__
+    monkeypatch.setitem(names, "forward", spy)
+    notebook.numerical_gradients(parameters, x, y)
+    assert spy.call_count == -(-count // chunk) > 1
+
+
 @pytest.mark.parametrize("method", ["numerical", "complex_step"])
 def test_the_sheets_network_takes_one_forward_pass(
     notebook, monkeypatch, point, method
