@@ -10,36 +10,18 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from matplotlib import pyplot as plt
 
-# no window: the figures are only drawn into PNG images
-matplotlib.use("agg")
+matplotlib.use("agg")  # no window: figures are only drawn into PNG images
 
 NOTEBOOK = Path(__file__).parent.parent / "homework.ipynb"
 
 
-def read_notebook():
-    """The stored notebook."""
-    return nbformat.read(NOTEBOOK, as_version=4)
-
-
 def run(cells):
-    """Run code cells one after the other in a fresh shell.
-
-    Returns the names they define, what each one printed, and the figures
-    they drew.
-    """
+    """Run code cells in a fresh shell: the names they define, their texts."""
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance()
-    printed, figures = [], []
-    close = plt.close
-
-    def keep(figure):
-        figures.append(figure)
-        close(figure)
-
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        patch.setattr(plt, "close", keep)
+    texts = []
+    with warnings.catch_warnings():
         # what NumPy would print to a reader's stderr
         warnings.simplefilter("error", RuntimeWarning)
         for cell in cells:
@@ -47,15 +29,15 @@ def run(cells):
                 result = shell.run_cell(cell.source, store_history=True)
             result.raise_error()
             assert captured.stderr == ""
-            printed.append(captured.stdout)
-    names = SimpleNamespace(**shell.user_ns)
-    return SimpleNamespace(names=names, printed=printed, figures=figures)
+            shown = [out.data["text/plain"] for out in captured.outputs]
+            texts.append([captured.stdout.strip(), *shown])
+    return SimpleNamespace(**shell.user_ns), texts
 
 
 @pytest.fixture(scope="session")
 def stored():
     """The notebook as it is stored."""
-    return read_notebook()
+    return nbformat.read(NOTEBOOK, as_version=4)
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +55,7 @@ def executed(code):
 @pytest.fixture(scope="session")
 def notebook(executed):
     """The names that the notebook defines."""
-    return executed.names
+    return executed[0]
 
 
 @pytest.fixture

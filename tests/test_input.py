@@ -6,52 +6,48 @@ from itertools import product
 import numpy as np
 import pytest
 
-GRADIENTS = ["backward", "numerical_gradients", "complex_step_gradients"]
-
-# what each function is called with, by name, out of parameters, x and y
-CALLS = {
-    "forward": lambda notebook, parameters, x, y: notebook.forward(
-        parameters, x
-    ),
-    **{
-        name: lambda notebook, *point, name=name: getattr(notebook, name)(
-            *point
-        )
-        for name in GRADIENTS
-    },
-}
+STEPPED = ["numerical_gradients", "complex_step_gradients", "error_bounds"]
+WITH_TARGETS = ["backward", *STEPPED, "outside_bounds"]
+every_call = pytest.mark.parametrize("call", ["forward", *WITH_TARGETS])
 
 SPOIL = {
     "a row too many": lambda array: np.vstack([array, array[:1]]),
-    "a row too few": lambda array: array[:-1],
     "a column too many": lambda array: np.hstack([array, array[:, :1]]),
-    "a column too few": lambda array: array[:, :-1],
     "transposed": lambda array: array.T,
     "a vector": lambda array: array[:, 0],
-    "one column": lambda array: array[:, :1],
     "one row": lambda array: array[:1],
     "a number": lambda array: np.array(0.5),
-    "empty": lambda array: array[:0],
+    "no rows": lambda array: array[:0],
+    "no columns": lambda array: array[:, :0],
+    "a stack": lambda array: array[np.newaxis],
 }
 SPOIL_BIAS = {
     "one entry too many": lambda array: np.append(array, 0.0),
-    "one entry too few": lambda array: array[:-1],
     "one entry": lambda array: array[:1],
     "a column": lambda array: array[:, np.newaxis],
     "a number": lambda array: np.array(0.5),
-    "empty": lambda array: array[:0],
+    "a stack": lambda array: array[np.newaxis],
 }
 
 
-def assert_refused(call, *came):
+def call_it(notebook, call, parameters, x, y):
+    """What the function of that name returns for this point."""
+    if call == "forward":
+        return notebook.forward(parameters, x)
+    if call == "outside_bounds":
+        return notebook.outside_bounds(parameters, parameters, x, y)
+    return getattr(notebook, call)(parameters, x, y)
+
+
+def assert_refused(came, function, *arguments):
     """ValueError that says what was expected, and what came."""
     with pytest.raises(ValueError, match="expected") as refusal:
-        call()
+        function(*arguments)
     for text in came:
         assert str(text) in str(refusal.value)
 
 
-@pytest.mark.parametrize("call", CALLS)
+@every_call
 @pytest.mark.parametrize(
     "which, how",
     [
@@ -65,135 +61,85 @@ def test_a_parameter_of_a_wrong_shape(notebook, point, call, which, how):
     parameters, x, y = point
     spoil = SPOIL_BIAS if which % 2 else SPOIL
     parameters[which] = spoil[how](parameters[which])
-    assert_refused(
-        lambda: CALLS[call](notebook, parameters, x, y),
-        parameters[which].shape,
-    )
+    came = [parameters[which].shape]
+    assert_refused(came, call_it, notebook, call, parameters, x, y)
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("count", [0, 5, 7])
-def test_not_six_parameters(notebook, point, call, count):
-    parameters, x, y = point
-    parameters = (parameters * 2)[:count]
-    assert_refused(lambda: CALLS[call](notebook, parameters, x, y), "got")
+@every_call
+def test_not_six_parameters(notebook, point, call):
+    parameters, *data = point
+    for wrong in ([], parameters[:5], parameters[:1] + parameters):
+        assert_refused(["got"], call_it, notebook, call, wrong, *data)
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize(
-    "how",
-    sorted(
-        set(SPOIL) - {"a column too many", "a column too few", "one column"}
-    ),
-)
+@every_call
+@pytest.mark.parametrize("how", sorted(set(SPOIL) - {"a column too many"}))
 def test_inputs_of_a_wrong_shape(notebook, point, call, how):
     parameters, x, y = point
     x = SPOIL[how](x)
-    assert_refused(lambda: CALLS[call](notebook, parameters, x, y), x.shape)
+    assert_refused([x.shape], call_it, notebook, call, parameters, x, y)
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_no_samples(notebook, point, call):
-    parameters, x, y = point
-    assert_refused(
-        lambda: CALLS[call](notebook, parameters, x[:, :0], y[:, :0]), (3, 0)
-    )
-
-
-@pytest.mark.parametrize("call", GRADIENTS)
+@pytest.mark.parametrize("call", WITH_TARGETS)
 @pytest.mark.parametrize("how", SPOIL)
 def test_targets_of_a_wrong_shape(notebook, point, call, how):
     parameters, x, y = point
     y = SPOIL[how](y)
-    assert_refused(lambda: CALLS[call](notebook, parameters, x, y), y.shape)
+    assert_refused([y.shape], call_it, notebook, call, parameters, x, y)
 
 
-@pytest.mark.parametrize("call", GRADIENTS)
-@pytest.mark.parametrize(
-    "how", ["a column too many", "a column too few", "one column"]
-)
-def test_inputs_and_targets_of_different_length(notebook, point, call, how):
-    parameters, x, y = point
-    x = SPOIL[how](x)
-    assert_refused(lambda: CALLS[call](notebook, parameters, x, y), x.shape)
-
-
-@pytest.mark.parametrize("call", GRADIENTS)
-@pytest.mark.parametrize("which", range(6))
-def test_a_stack_of_networks_has_no_single_gradient(
-    notebook, point, call, which
-):
-    parameters, x, y = point
-    parameters[which] = parameters[which][np.newaxis]
-    assert_refused(
-        lambda: CALLS[call](notebook, parameters, x, y),
-        parameters[which].shape,
-    )
+def test_pytorch_is_not_asked_with_wrong_shapes(notebook, point):
+    _, x, y = point
+    autograd = notebook.autograd_gradients
+    for pair in ((x.T, y), (x, y.T), (x[:-1], y), (x[:, 1:], y)):
+        assert_refused(["got"], autograd, notebook.model, *pair)
 
 
 @pytest.mark.parametrize("how", SPOIL)
 def test_outputs_and_targets_of_different_shape(notebook, point, how):
-    parameters, x, y = point
-    output = notebook.forward(parameters, x)[-1]
-    spoiled = SPOIL[how](y)
-    assert_refused(
-        lambda: notebook.mean_squared_loss(output, spoiled),
-        output.shape,
-        spoiled.shape,
-    )
-    spoiled = SPOIL[how](output)
-    assert_refused(
-        lambda: notebook.mean_squared_loss(spoiled, y),
-        spoiled.shape,
-        y.shape,
-    )
+    output = notebook.forward(*point[:2])[-1]
+    pairs = [(output, SPOIL[how](output)), (SPOIL[how](output), output)]
+    for pair in pairs[: 1 if how == "a stack" else 2]:
+        came = [array.shape for array in pair]
+        assert_refused(came, notebook.mean_squared_loss, *pair)
 
 
-def test_vectors_are_no_outputs_and_targets(notebook):
-    assert_refused(
-        lambda: notebook.mean_squared_loss(np.ones(2), np.ones(2)), (2,)
-    )
-
-
-@pytest.mark.parametrize("call", GRADIENTS[1:])
-@pytest.mark.parametrize("h", [0, 0.0, -1e-5, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("call", [*STEPPED, "outside_bounds"])
+@pytest.mark.parametrize("h", [0, -1e-5, np.inf, -np.inf, np.nan])
 def test_a_step_that_is_none(notebook, point, call, h):
-    assert_refused(lambda: getattr(notebook, call)(*point, h), h)
+    found = [point[0]] if call == "outside_bounds" else []
+    assert_refused([h], getattr(notebook, call), *found, *point, h)
+    # a step that single precision cannot hold
+    *single, x, y = (a.astype(np.float32) for a in (*point[0], *point[1:]))
+    tiny = single, x, y, 1e-60
+    assert_refused([1e-60], getattr(notebook, call), *found, *tiny)
 
 
-@pytest.mark.parametrize(
-    "shapes",
-    [((2,), (3,)), ((2, 1), (2,)), ((1,), (2,)), ((), (1,)), ((2, 3), (3, 2))],
-)
-def test_relative_error_of_different_shapes(notebook, shapes):
-    a, b = map(np.ones, shapes)
-    assert_refused(lambda: notebook.relative_error(a, b), *shapes)
+def test_gradients_of_a_wrong_shape_are_not_judged(notebook, point):
+    right = notebook.backward(*point)
+    for which in range(6):
+        found = [g[..., 0] if i == which else g for i, g in enumerate(right)]
+        came = [found[which].shape]
+        assert_refused(came, notebook.outside_bounds, found, *point)
+        pair = found[which], right[which]
+        assert_refused(came, notebook.relative_error, *pair)
+    assert_refused(["got"], notebook.outside_bounds, right[:5], *point)
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_nothing_that_came_in_is_changed(notebook, point, call):
+@every_call
+def test_nothing_that_was_passed_is_changed_or_returned(notebook, point, call):
     before = copy.deepcopy(point)
-    for array in (*point[0], *point[1:]):
+    inputs = (*point[0], *point[1:])
+    for array in inputs:
         array.flags.writeable = False
-    CALLS[call](notebook, *point)
-    assert len(point[0]) == 6
-    for one, other in zip(
-        (*point[0], *point[1:]), (*before[0], *before[1:]), strict=True
-    ):
+    for result in call_it(notebook, call, *point):
+        assert not any(np.shares_memory(result, array) for array in inputs)
+    for one, other in zip(inputs, (*before[0], *before[1:]), strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
 
 
-def test_results_are_no_views_of_what_came_in(notebook, point):
-    parameters, x, y = point
-    inputs = (*parameters, x, y)
-    for call in CALLS.values():
-        for result in call(notebook, parameters, x, y):
-            assert not any(np.shares_memory(result, a) for a in inputs)
-
-
 def test_the_pytorch_network_has_its_own_copy(notebook, point):
-    parameters, _, _ = point
-    network = notebook.torch_network(parameters)
-    for array, tensor in zip(parameters, network.parameters(), strict=True):
+    network = notebook.torch_network(point[0])
+    for array, tensor in zip(point[0], network.parameters(), strict=True):
         np.testing.assert_array_equal(tensor.detach().numpy(), array)
         assert not np.shares_memory(tensor.detach().numpy(), array)
