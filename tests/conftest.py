@@ -4,14 +4,14 @@ import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
-import matplotlib
 import nbformat
 import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from matplotlib import pyplot as plt
 
-matplotlib.use("agg")  # no window: figures are only drawn into PNG images
+plt.switch_backend("agg")  # no window: figures are only drawn as PNG
 
 NOTEBOOK = Path(__file__).parent.parent / "homework.ipynb"
 
