@@ -124,10 +124,14 @@ def test_what_is_not_the_gradient_is_outside(notebook, point):
 
 def test_it_is_infinite_where_something_overflows(notebook, point):
     parameters, x, y = point
-    _, _, y32 = small = single(parameters, x, 1e20 * y)
+    # the loss, or what enters the first layer, where nothing goes further
+    loss, inside = single(parameters, x, 1e20 * y), single(*point)
+    inside[0][0][0], inside[0][2][:] = (3e38, -3e38, 0), 0
+    inside[1][:] = 10
     with np.errstate(all="ignore"):
-        assert np.isinf(notebook.mean_squared_loss(y32, 0 * y32))
-        for spoiled in (small, (parameters, x, 1e200 * y), (*point, 1e200)):
+        assert np.isinf(notebook.mean_squared_loss(loss[2], 0 * loss[2]))
+        double = (parameters, x, 1e200 * y), (*point, 1e200)
+        for spoiled in (loss, inside, *double):
             for bound in notebook.error_bounds(*spoiled):
                 assert (bound == np.inf).all()
             # nothing can be told there

@@ -105,7 +105,7 @@ def test_outputs_and_targets_of_different_shape(notebook, point, how):
 
 
 @pytest.mark.parametrize("call", [*STEPPED, "outside_bounds"])
-@pytest.mark.parametrize("h", [0, -1e-5, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("h", [0, -1e-5, np.inf, -np.inf, np.nan, 1.7e308])
 def test_a_step_that_is_none(notebook, point, call, h):
     found = [point[0]] if call == "outside_bounds" else []
     assert_refused([h], getattr(notebook, call), *found, *point, h)
