@@ -68,7 +68,7 @@ def scalar_bounds(theta, x, y, outputs, h, k):
     r = (1 + u) * abs(outputs[2] - y) + E + (h + s) * dz
     E_r = E + u * (r + E)
     R = (E_r * (2 * r + E_r) + 2 * u * (r + E_r) ** 2) / 2
-    own = (E_r + 64 * u * (r + E_r)) * (dz + rho) + r * rho
+    own = (E_r + 62 * u * (r + E_r)) * (dz + rho) + r * rho
     slip = (s + 2 * u * (h + s)) / h * r * dz
     return R / h, slip, h**2 / 6 * (3 * dz * d2z + r * d3z), own
 

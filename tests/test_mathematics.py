@@ -155,13 +155,13 @@ def test_the_sweep_is_what_the_figure_says(notebook, point):
         errors = notebook.norms(distances(found, exact))
         assert (np.abs(curves["numerical"][k] - errors) <= own).all()
     least = notebook.steps[estimate.argmin(axis=0)]
-    for name in ("step, estimate", "step, bound"):
+    for name in ("h, estimate", "h, bound"):
         # the steps of the sweep are a factor of 2.2 apart
         factor = np.exp(np.abs(np.log(notebook.best_steps[name] / least)))
         assert (factor[:4] <= 3).all()
     assert (notebook.gains >= 1).all()
     # the cube root of epsilon is 6e-6
-    draw = notebook.best_steps["step, draw"][:4]
+    draw = notebook.best_steps["h, draw"][:4]
     assert ((draw > 1e-6) & (draw < 1e-3)).all()
     for axes in notebook.figure.axes:  # of the last figure
         i = notebook.GRADIENTS.index(axes.get_title())
