@@ -179,9 +179,9 @@ def test_the_verdicts_are_those_of_the_judges(notebook, point):
         caught[judge] = verdicts[:10].count("caught")
         missed[judge] = verdicts[:10].count("missed")
         controls[judge] = verdicts[10:]
-    # the least damage is as large as the bound at 1e-5: noticed or not
-    assert caught.pop("bound") >= 9
-    assert (caught.pop("entry"), missed["entry"]) == (9, 1)
+    # the least damage, plus noise, is near both tolerances: noticed or not
+    assert caught.pop("bound") >= 9 and caught.pop("entry") >= 9
+    assert controls["entry"][0] == "passes"
     assert (caught.pop("PyTorch"), missed["PyTorch"]) == (2, 5)
     assert (caught.pop("Taylor"), missed["Taylor"]) == (3, 7)
     assert set(caught.values()) == {10}
