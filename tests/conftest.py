@@ -1,11 +1,16 @@
-"""Run the notebook's own cells; the tests call what they define."""
+"""Run the notebook's own cells; the tests call what they define.
 
+definitions  the functions and constants alone, without running the notebook
+submission   a run of the cells before the appendix
+appendix     a run of all cells
+"""
+
+import ast
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
-import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
@@ -17,10 +22,14 @@ NOTEBOOK = Path(__file__).parent.parent / "homework.ipynb"
 
 
 def run(cells):
-    """Run code cells in a fresh shell: the names they define, their texts."""
+    """Run code cells in a fresh shell.
+
+    Returns the names they define and, for each cell, what it shows: the
+    printed text and the text of each displayed object.
+    """
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance()
-    texts = []
+    shown = []
     with warnings.catch_warnings():
         # what NumPy would print to a reader's stderr
         warnings.simplefilter("error", RuntimeWarning)
@@ -29,9 +38,46 @@ def run(cells):
                 result = shell.run_cell(cell.source, store_history=True)
             result.raise_error()
             assert captured.stderr == ""
-            shown = [out.data["text/plain"] for out in captured.outputs]
-            texts.append([captured.stdout.strip(), *shown])
-    return SimpleNamespace(**shell.user_ns), texts
+            texts = [out.data["text/plain"] for out in captured.outputs]
+            shown.append([captured.stdout.strip(), *texts])
+    return SimpleNamespace(**shell.user_ns), shown
+
+
+def stored_texts(cell):
+    """What the cell showed when the notebook was stored."""
+    printed = "".join(output.get("text", "") for output in cell.outputs)
+    data = [output.data for output in cell.outputs if "data" in output]
+    return [printed.strip(), *(shown["text/plain"] for shown in data)]
+
+
+class Run:
+    """A run of code cells: its names, and what its cells show."""
+
+    def __init__(self, cells):
+        self.cells = cells
+        self.names, self.shown = run(cells)
+
+    def show(self, marker):
+        """(fresh, stored) texts of the only cell whose source has marker."""
+        (found,) = [
+            i for i, cell in enumerate(self.cells) if marker in cell.source
+        ]
+        return self.shown[found], stored_texts(self.cells[found])
+
+
+def is_definition(node):
+    """Whether a statement defines functions, classes or constants."""
+    if isinstance(node, ast.Assign):
+        names = [
+            name.id
+            for target in node.targets
+            for name in ast.walk(target)
+            if isinstance(name, ast.Name)
+        ]
+        calls = any(isinstance(n, ast.Call) for n in ast.walk(node.value))
+        return all(name.isupper() for name in names) and not calls
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    return isinstance(node, kinds)
 
 
 @pytest.fixture(scope="session")
@@ -47,19 +93,42 @@ def code(stored):
 
 
 @pytest.fixture(scope="session")
-def executed(code):
-    """Every cell twice in a row, then all of them again in that kernel."""
-    return run([*(cell for cell in code for _ in range(2)), *code])
+def prose(stored):
+    """All text of the notebook, its line breaks made spaces."""
+    cells = [c.source for c in stored.cells if c.cell_type == "markdown"]
+    return " ".join("\n".join(cells).split())
 
 
 @pytest.fixture(scope="session")
-def notebook(executed):
-    """The names that the notebook defines."""
-    return executed[0]
+def submission_code(stored):
+    """The code cells before the appendix."""
+    cells = []
+    for cell in stored.cells:
+        if cell.source.startswith("# Appendix"):
+            return cells
+        if cell.cell_type == "code":
+            cells.append(cell)
+    raise AssertionError("the notebook has no appendix")
 
 
-@pytest.fixture
-def point(notebook):
-    """A fresh copy of the sheet's parameters, x and y, for a test to spoil."""
-    copies = [np.copy(array) for array in notebook.parameters]
-    return copies, notebook.x.copy(), notebook.y.copy()
+@pytest.fixture(scope="session")
+def definitions(code):
+    """What the notebook defines, without a run of it."""
+    names = {}
+    for cell in code:
+        tree = ast.parse(cell.source)
+        tree.body = [node for node in tree.body if is_definition(node)]
+        exec(compile(tree, "<definitions>", "exec"), names)
+    return SimpleNamespace(**names)
+
+
+@pytest.fixture(scope="session")
+def submission(submission_code):
+    """A run of the submission alone."""
+    return Run(submission_code)
+
+
+@pytest.fixture(scope="session")
+def appendix(code):
+    """A run of the whole notebook."""
+    return Run(code)
