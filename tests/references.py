@@ -72,7 +72,8 @@ def exact_derivative(f, theta):
 def distances(found, exact):
     """|found - exact|, rounded once, as an array of floats."""
     with mpmath.workdps(DIGITS):
-        return np.abs(to_mpf(found) - exact).astype(float)
+        gap = np.asarray(abs(to_mpf(found) - exact), dtype=object)
+        return gap.astype(float)
 
 
 def draw_function(kind, draw):

@@ -1,0 +1,605 @@
+"""What a reader sees is what was computed.
+
+nbval compares the outputs that are the same everywhere. This file reads the
+others, in which there is rounding noise or time: in a fresh run they have to
+show the data that they name, and as they are stored, perhaps from another
+processor, they have to fit each other and what is the same everywhere.
+"""
+
+import re
+
+import numpy as np
+import pytest
+from references import exact_gradient, sheet_point
+
+EPSILON = np.finfo(float).eps
+METHODS = ("backprop", "numerical", "autograd")
+
+
+def table(text):
+    """(title, {heading: cells}) of a Markdown table."""
+    lines = text.splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    title = "\n".join(lines[: lines.index(rows[0])]).strip()
+    cells = [[c.strip() for c in row.strip("|").split("|")] for row in rows]
+    headings, _, *body = cells
+    return title, dict(zip(headings, map(list, zip(*body)), strict=True))
+
+
+def numbers(cells):
+    return np.array([float(cell.replace(",", "")) for cell in cells])
+
+
+def all_numbers(text):
+    """All numbers in a text, thousands separated by commas."""
+    found = re.findall(r"(?<![\w.])-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?", text)
+    return numbers(found)
+
+
+def assert_shown(cells, values, digits):
+    """Texts are these values, to so many significant digits."""
+    values = np.array([float(value) for value in values])
+    # half a unit of the last digit shown, at worst behind a leading 1
+    close = 0.5001 * 10.0 ** (1 - digits)
+    np.testing.assert_allclose(numbers(cells), values, rtol=close)
+
+
+def norm_errors(found, right):
+    """Relative errors in norms, by their formula."""
+    errors = []
+    for a, b in zip(found, right, strict=True):
+        larger = max(np.sqrt((a**2).sum()), np.sqrt((b**2).sum()))
+        errors.append(np.sqrt(((a - b) ** 2).sum()) / larger)
+    return errors
+
+
+def largest_entry_error(a, b):
+    larger = np.maximum(np.abs(a), np.abs(b))
+    return (np.abs(a - b) / larger).max()
+
+
+# ------------------------------------------------- the gradients entry by entry
+
+LABELS = [f"dL/d{name}" for name in ("W1", "b1", "W2", "b2", "W3", "b3")]
+NAMES = [label[4:] for label in LABELS]
+
+
+def entry_table(run, i, which):
+    """Unit and columns of the table of the i-th gradient."""
+    title, columns = table(run.show(f"show_table(*entry_table({i}))")[which][1])
+    found = re.fullmatch(
+        rf"#### Gradient with respect to {NAMES[i]}, in units of 1e(-?\d+)", title
+    )
+    return 10.0 ** int(found[1]), columns
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+@pytest.mark.parametrize("i", range(6), ids=NAMES)
+def test_a_table_of_entries(submission, i, which):
+    names = submission.names
+    unit, columns = entry_table(submission, i, which)
+    shape = sheet_point()[0][i].shape
+    assert columns["entry"] == [str(list(k)) for k in np.ndindex(shape)]
+    shown = {}
+    for method in METHODS:
+        assert all(len(c.split(".")[1]) == 6 for c in columns[method])
+        shown[method] = numbers(columns[method]) * unit
+        entries = names.gradients[method][i].ravel()
+        if which == 0 or method != "numerical":  # the same everywhere
+            half = 0.5001e-6 * unit
+            np.testing.assert_allclose(shown[method], entries, 0, half)
+    absolute = numbers(columns["numerical: absolute error"])
+    relative = numbers(columns["numerical: relative error"])
+    theirs = numbers(columns["autograd: relative error"])
+    backprop = names.gradients["backprop"][i].ravel()
+    numerical = names.gradients["numerical"][i].ravel()
+    autograd = names.gradients["autograd"][i].ravel()
+    if which == 0:
+        gap = np.abs(numerical - backprop)
+        larger = np.maximum(np.abs(numerical), np.abs(backprop))
+        assert_shown(columns["numerical: absolute error"], gap, 2)
+        assert_shown(columns["numerical: relative error"], gap / larger, 2)
+        own = np.abs(autograd - backprop)
+        larger = np.maximum(np.abs(autograd), np.abs(backprop))
+        assert_shown(columns["autograd: relative error"], own / larger, 2)
+    # the columns fit each other, as far as their digits go
+    gap = np.abs(shown["numerical"] - shown["backprop"])
+    np.testing.assert_allclose(gap, absolute, rtol=0.06, atol=1.01e-6 * unit)
+    np.testing.assert_allclose(
+        relative, absolute / np.abs(backprop), rtol=0.11, atol=1e-20
+    )
+    # rounding noise of the size that it has to have: not 0, and not more
+    # than a few roundings of the loss, divided by the step
+    assert (absolute <= 8 * EPSILON / 1e-5).all() and absolute.any()
+    # a sum of five terms, of which each is right to a few roundings
+    _, x, y = sheet_point()
+    assert (theirs * np.abs(backprop) <= 16 * EPSILON * np.abs(backprop).max()).all()
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_table_of_all_six(submission, which):
+    names = submission.names
+    text = submission.show('"numerical gradient: error in norms"')[which][1]
+    title, columns = table(text)
+    assert title == "Relative errors with respect to backpropagation"
+    assert columns.pop("gradient") == LABELS
+    numerical, largest, autograd, largest_autograd = columns.values()
+    assert [re.sub(r"[^a-z :]", "", heading) for heading in columns] == [
+        "numerical gradient: error in norms",
+        "numerical gradient: largest error of an entry",
+        "autograd: error in norms",
+        "autograd: largest error of an entry",
+    ]
+    if which == 0:
+        right = names.gradients["backprop"]
+        for method, shown, most in (
+            ("numerical", numerical, largest),
+            ("autograd", autograd, largest_autograd),
+        ):
+            found = names.gradients[method]
+            assert_shown(shown, norm_errors(found, right), 2)
+            worst = [largest_entry_error(a, b) for a, b in zip(found, right)]
+            assert_shown(most, worst, 2)
+    for i in range(6):
+        _, entries = entry_table(submission, i, which)
+        absolute = numbers(entries["numerical: absolute error"])
+        backprop = names.gradients["backprop"][i]
+        expected = np.linalg.norm(absolute) / np.linalg.norm(backprop)
+        # two digits of each entry, two of the result
+        assert float(numerical[i]) == pytest.approx(expected, rel=0.11)
+        assert largest[i] == max(entries["numerical: relative error"], key=float)
+        own = entries["autograd: relative error"]
+        assert largest_autograd[i] == max(own, key=float)
+        assert float(autograd[i]) <= 1e-14
+
+
+# ----------------------------------------------------------- printed lines
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_one_entry_in_numbers(submission, which):
+    names = submission.names
+    lines = submission.show('print(f"loss with theta_k + h:')[which][0]
+    labels = [line.rsplit(maxsplit=1)[0] for line in lines.splitlines()]
+    assert labels == [
+        "loss with theta_k + h:",
+        "loss with theta_k - h:",
+        "difference of the losses:",
+        "difference divided by 2h:",
+        "derivative by backprop:",
+    ]
+    plus, minus, difference, quotient, derivative = (
+        float(line.rsplit(maxsplit=1)[1]) for line in lines.splitlines()
+    )
+    backprop = names.flatten(names.gradients["backprop"])
+    k = np.abs(backprop).argmin()
+    if which == 0:
+        e = 1e-5 * np.eye(46)[k]
+        assert plus == names.L(names.theta + e)
+        assert minus == names.L(names.theta - e)
+        assert quotient == pytest.approx(names.numerical[k], rel=1e-9)
+    # 17 digits after the point, of numbers that lie 2.2e-16 apart
+    assert difference == pytest.approx(plus - minus, abs=1.1e-17)
+    assert quotient == pytest.approx(difference / 2e-5, rel=1e-6)
+    assert derivative == pytest.approx(backprop[k], rel=1e-9)
+    assert abs(plus - names.loss) < 1e-10 and abs(minus - names.loss) < 1e-10
+    ticks = (plus - minus) / 2.0**-52
+    assert ticks == np.rint(ticks)
+    assert abs(quotient - derivative) <= 8 * EPSILON / 1e-5
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_differences_of_the_layers(submission, which):
+    names = submission.names
+    lines = submission.show('print(f"{name}: {difference.max():.1e}")')[which][0]
+    shown = dict(line.split(": ") for line in lines.splitlines())
+    assert list(shown) == ["a1", "a2", "output"]
+    _, x, _ = sheet_point()
+    layers = names.forward(sheet_point()[0], x)
+    for name, layer in zip(shown, layers):
+        theirs = names.torch_layers[name].detach().numpy().T
+        if which == 0:
+            assert float(shown[name]) == pytest.approx(
+                np.abs(theirs - layer).max(), rel=0.051
+            )
+        # a few roundings
+        assert float(shown[name]) <= 4 * EPSILON * np.abs(layer).max()
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_error_signals(submission, which):
+    names = submission.names
+    lines = submission.show('end=", ")')[which][0].splitlines()
+    parameters, x, y = sheet_point()
+    a1, a2, output = names.forward(parameters, x)
+    delta3 = (output - y) / 5
+    delta2 = parameters[4].T @ delta3 * a2 * (1 - a2)
+    delta1 = parameters[2].T @ delta2 * a1 * (1 - a1)
+    signals = {"delta1": delta1, "delta2": delta2, "delta3": delta3}
+    assert [line.split(":")[0] for line in lines] == list(signals)
+    for k, (line, (name, ours)) in enumerate(zip(lines, signals.items())):
+        match = re.fullmatch(
+            rf"{name}: largest entry (\S+), largest difference (\S+)", line
+        )
+        largest, difference = map(float, match.groups())
+        assert largest == pytest.approx(np.abs(ours).max(), rel=0.051)
+        if which == 0:
+            theirs = names.torch_signals[k].numpy().T
+            gap = np.abs(theirs - ours).max()
+            assert difference == pytest.approx(gap, rel=0.051)
+        assert difference <= 16 * EPSILON * largest
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_all_six_in_one_vector(submission, which):
+    names = submission.names
+    line = submission.show("all six gradients in one vector")[which][0]
+    (shown,) = all_numbers(line)
+    backprop = names.flatten(names.gradients["backprop"])
+    if which == 0:
+        gap = np.linalg.norm(names.numerical - backprop)
+        total = np.linalg.norm(names.numerical) + np.linalg.norm(backprop)
+        assert shown == pytest.approx(gap / total, rel=0.051)
+    squares = 0
+    for i in range(6):
+        _, columns = entry_table(submission, i, which)
+        absolute = numbers(columns["numerical: absolute error"])
+        squares += (absolute**2).sum()
+    expected = squares**0.5 / (2 * np.linalg.norm(backprop))
+    assert shown == pytest.approx(expected, rel=0.11)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_table_against_the_complex_step(submission, which):
+    names = submission.names
+    text = submission.show("with respect to the complex step")[which][1]
+    title, columns = table(text)
+    assert title == "Relative errors in norms with respect to the complex step"
+    assert columns.pop("gradient") == LABELS
+    assert list(columns) == ["backprop", "autograd", "numerical"]
+    for method, shown in columns.items():
+        if which == 0:
+            found, right = names.gradients[method], names.gradients["complex step"]
+            assert_shown(shown, norm_errors(found, right), 2)
+        if method != "numerical":
+            assert (numbers(shown) <= 1e-14).all()
+    text = submission.show('"numerical gradient: error in norms"')[which][1]
+    other = table(text)[1]["numerical gradient: error in norms"]
+    np.testing.assert_allclose(numbers(shown), numbers(other), rtol=0.11)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_ticks(submission, which):
+    names = submission.names
+    text = submission.show("for k in (smallest, largest)")[which][0]
+    pattern = (
+        r"derivative by backprop: (\S+)\n"
+        r"  the two losses are ([\d,]+) ticks apart\n"
+        r"  the numerical derivative is off by (\S+) q,\n"
+        r"  which is (\S+) of it\n"
+    )
+    backprop = names.flatten(names.gradients["backprop"])
+    tables = [entry_table(submission, i, which) for i in range(6)]
+    relative, absolute, sign = [], [], []
+    for unit, columns in tables:
+        relative += list(numbers(columns["numerical: relative error"]))
+        absolute += list(numbers(columns["numerical: absolute error"]))
+        gap = numbers(columns["numerical"]) - numbers(columns["backprop"])
+        sign += list(np.sign(gap))
+    q = 2.0**-52 / 2e-5
+    order = (np.abs(backprop).argmin(), np.abs(backprop).argmax())
+    blocks = re.findall(pattern, text)
+    assert len(blocks) == 2
+    for k, (derivative, apart, off, share) in zip(order, blocks):
+        assert float(derivative) == pytest.approx(backprop[k], rel=1e-4)
+        apart, off = float(apart.replace(",", "")), float(off)
+        # the derivative in q, but for an error of a few q
+        assert apart == pytest.approx(abs(backprop[k]) / q, abs=8)
+        assert abs(off) == pytest.approx(absolute[k] / q, rel=0.06, abs=6e-4)
+        assert sign[k] in (0, np.sign(off))
+        assert float(share) == pytest.approx(relative[k], rel=0.11)
+        if which == 0:
+            expected = (names.numerical[k] - backprop[k]) / q
+            assert off == pytest.approx(expected, abs=6e-4)
+            expected = abs(names.numerical[k]) / q
+            assert apart == pytest.approx(expected, abs=0.51)
+    largest, typical = re.search(
+        r"largest error of all entries: (\S+) q\n"
+        r"root of the mean square of all errors: (\S+) q$",
+        text,
+    ).groups()
+    absolute = np.array(absolute) / q
+    assert float(largest) == pytest.approx(absolute.max(), rel=0.06)
+    root = np.sqrt(np.mean(absolute**2))
+    assert float(typical) == pytest.approx(root, rel=0.06)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_table_of_less_cancellation(submission, which):
+    names = submission.names
+    title, columns = table(submission.show("Less cancellation (means")[which][1])
+    assert title == (
+        "Less cancellation (means of abs(y) and abs(f), median of six gradients)"
+    )
+    targets, ratios, factors = columns.values()
+    assert list(columns) == [
+        "targets",
+        "abs(y) / abs(f)",
+        "error falls by a factor of",
+    ]
+    divisors = (1, 8, 64)
+    assert targets == [f"y / {divisor}" for divisor in divisors]
+    parameters, x, y = sheet_point()
+    _, _, output = names.forward(parameters, x)
+    for divisor, ratio, factor in zip(divisors, ratios, factors):
+        expected = np.abs(y).mean() / divisor / np.abs(output).mean()
+        assert float(ratio) == pytest.approx(expected, abs=0.051)
+        if which == 0:
+            gains = names.gains_by_factoring(parameters, x, y / divisor)
+            assert float(factor) == pytest.approx(np.median(gains), abs=0.051)
+        # the order that the text predicts, for noise divided by noise
+        assert expected / 3 <= float(factor) <= 30 * expected
+    assert float(factors[0]) > float(factors[1]) > float(factors[2])
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_table_of_estimates(submission, which):
+    names = submission.names
+    title, columns = table(submission.show('"truncation, estimate"')[which][1])
+    assert title == "Relative errors in norms at the step 1e-5"
+    assert columns.pop("gradient") == LABELS
+    assert list(columns) == [
+        "rounding, estimate",
+        "truncation, estimate",
+        "measured error",
+    ]
+    rounding, truncation, measured = columns.values()
+    right = names.gradients["backprop"]
+    sizes = np.sqrt([g.size for g in right])
+    norms = np.array([np.linalg.norm(g) for g in right])
+    # both are the same everywhere
+    assert_shown(rounding, sizes * 2.0**-53 * names.loss / 1e-5 / norms, 2)
+    third = np.array(list(names.third_derivatives.values()))
+    assert_shown(truncation, 1e-10 / 6 * third / norms, 2)
+    text = submission.show('"numerical gradient: error in norms"')[which][1]
+    assert measured == table(text)[1]["numerical gradient: error in norms"]
+
+
+def test_the_third_derivatives_are_right(submission):
+    names = submission.names
+    found = [names.third_derivatives[name] for name in NAMES]
+    assert found[4:] == [0, 0]
+    # central differences of the exact gradient, of fourth order or so; the
+    # complex step is off by h^2/20 times a fifth derivative, some 1e-3
+    parameters, x, y = sheet_point()
+    h = 2.0**-7
+    shapes = [p.shape for p in parameters]
+    theta = names.flatten(parameters)
+    third = np.zeros(theta.size)
+    for k in range(36):
+        e = h * np.eye(theta.size)[k]
+        moved = []
+        for step in (-1, 0, 1):
+            cut = names.unflatten(theta + step * e, shapes)
+            moved.append(exact_gradient(cut, x, y)[k])
+        third[k] = float((moved[0] - 2 * moved[1] + moved[2]) / h**2)
+    expected = [np.linalg.norm(t) for t in names.unflatten(third, shapes)]
+    np.testing.assert_allclose(found[:4], expected[:4], rtol=0.01)
+
+
+# --------------------------------------------------------------- the appendix
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_tried_bounds(appendix, which):
+    names = appendix.names
+    text = appendix.show("abs(tried_error[k])")[which][0]
+    found = re.findall(r"derivative (\d): error (\S+), bound (\S+)", text)
+    assert [k for k, _, _ in found] == ["0", "1"]
+    theta = np.array([3.0, 0.1])
+    bounds = names.error_bounds(names.square_times, theta)
+    numerical = names.numerical_gradient(names.square_times, theta)
+    exact = [2 * 3.0 * 0.1, 9.0]
+    for k, (_, error, bound) in enumerate(found):
+        assert float(bound) == pytest.approx(bounds[k], rel=0.051)
+        assert float(error) <= float(bound)
+        if which == 0:
+            gap = abs(numerical[k] - exact[k])
+            assert float(error) == pytest.approx(gap, rel=0.051)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_tightness_of_the_bound(appendix, which):
+    names = appendix.names
+    text = appendix.show("least bound / error in the figure")[which][0]
+    labels = [line.rsplit(": ", 1)[0] for line in text.splitlines()]
+    assert labels == [
+        "bound / error with the sheets' numbers",
+        "least bound / error in the figure",
+        "largest bound / error in the figure",
+        "largest error / bound of a single entry",
+    ]
+    here, least, most, share = all_numbers(text)
+    if which == 0:
+        bounds = names.error_bounds(names.L, names.theta)
+        backprop = names.flatten(names.gradients["backprop"])
+        error = names.numerical - backprop
+        ratio = np.linalg.norm(bounds) / np.linalg.norm(error)
+        assert here == pytest.approx(ratio, abs=0.51)
+        ratios, shares = [], []
+        for network in names.networks:
+            f = names.loss_function(*network)
+            theta = names.flatten(network[0])
+            right = names.flatten(names.backward(*network))
+            error = np.abs(names.numerical_gradient(f, theta) - right)
+            bounds = names.error_bounds(f, theta)
+            ratios.append(np.linalg.norm(bounds) / np.linalg.norm(error))
+            shares.append((error / bounds).max())
+        assert len(ratios) == 40
+        assert least == pytest.approx(min(ratios), abs=0.51)
+        assert most == pytest.approx(max(ratios), abs=0.51)
+        assert share == pytest.approx(max(shares), abs=0.0051)
+    assert 1 <= least <= here <= most <= 1000
+    assert share <= 1
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_verdicts_with_proven_tolerances(appendix, which):
+    names = appendix.names
+    _, columns = table(appendix.show('"mistakes found"')[which][1])
+    assert columns["judge"] == ["bound, h = 1e-5", "bound, h = 1e-3", "complex step"]
+    point = sheet_point()
+    right = names.flatten(names.backward(*point))
+    rounding = names.backward_rounding(*point)
+    stepped = names.complex_step_gradient(names.L, names.theta)
+    counts = {"found": [], "in part": []}
+    for judge in columns["judge"]:
+        words = []
+        for function in names.faulty.values():
+            found = names.flatten(function(*point))
+            if judge == "complex step":
+                outside = np.abs(found - stepped) > 2 * rounding
+            else:
+                h = float(judge.split("= ")[1])
+                outside = names.outside_bounds(
+                    found, names.L, names.theta, h, rounding
+                )
+            parts = names.unflatten(outside * 1.0, names.shapes)
+            wrong = names.unflatten((np.abs(found - right) > rounding) * 1.0, names.shapes)
+            verdicts = [p.any() for p, w in zip(parts, wrong) if w.any()]
+            words.append("found" if all(verdicts) else "in part" if any(verdicts) else "missed")
+        for word, count in counts.items():
+            count.append(words.count(word))
+    shown = [int(c) for c in columns["mistakes found"]]
+    partly = [int(c) for c in columns["found in part"]]
+    if which == 0:
+        assert (shown, partly) == (counts["found"], counts["in part"])
+    assert shown[1:] == [10, 10] and partly[1:] == [0, 0]
+    assert shown[0] >= 9 and shown[0] + partly[0] == 10
+    assert columns["right gradients"] == ["passed, passed"] * 3
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_distance_of_the_complex_step(appendix, which):
+    names = appendix.names
+    text = appendix.show("complex_shares = []")[which][0]
+    shown = float(text.rsplit(maxsplit=1)[1])
+    if which == 0:
+        shares = []
+        for network in names.networks:
+            f = names.loss_function(*network)
+            theta = names.flatten(network[0])
+            ours = names.flatten(names.backward(*network))
+            gap = names.complex_step_gradient(f, theta) - ours
+            allowed = 2 * names.backward_rounding(*network)
+            shares.append((np.abs(gap) / allowed).max())
+        assert shown == pytest.approx(max(shares), abs=0.0051)
+    assert 0 < shown < 1
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_single_precision(appendix, which):
+    names = appendix.names
+    printed, text = appendix.show('"Relative errors in single precision"')[which]
+    title, columns = table(text)
+    assert title == "Relative errors in single precision"
+    assert columns.pop("gradient") == LABELS
+    assert list(columns) == ["numerical, h = 1e-5", "numerical, h = 0.1", "autograd"]
+    parameters, x, y = sheet_point()
+    single = [p.astype(np.float32) for p in parameters]
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    exact = exact_gradient(single, x, y).astype(float)
+    right = names.unflatten(exact, names.shapes)
+    f = names.loss_function(single, x, y)
+    theta = names.flatten(single)
+    if which == 0:
+        for h, (method, shown) in zip((1e-5, 0.1), columns.items()):
+            found = names.unflatten(
+                names.numerical_gradient(f, theta, h).astype(float), names.shapes
+            )
+            assert found[0].shape == (4, 3), method
+            # double rounds a millionth of what single does
+            assert_shown(shown, norm_errors(found, right), 2)
+        network = names.torch_network(single)
+        found = names.autograd_gradients(network, x, y)
+        assert_shown(columns["autograd"], norm_errors(found, right), 2)
+    short, long, autograd = map(numbers, columns.values())
+    assert (short[:4] >= 0.5).all() and (short[4:] <= 0.1).all()
+    assert (long[4:] <= 1e-5).all() and (long[:4] <= 0.5).all()
+    assert (autograd <= 1e-6).all()
+    lines = printed.splitlines()
+    assert lines[0] == "How many ticks the two losses are apart at h = 1e-5:"
+    ticks = names.numerical_gradient(f, theta).astype(float) * 2e-5 / 2.0**-23
+    expected = names.unflatten(np.abs(np.rint(ticks)), names.shapes)
+    for line, name, apart, gradient in zip(lines[1:], NAMES, expected, right, strict=True):
+        least, most = map(int, re.fullmatch(rf"  entries of {name}: (\d+) to (\d+)", line).groups())
+        if which == 0:
+            assert (least, most) == (apart.min(), apart.max())
+        # the derivative in ticks, but for a few
+        assert abs(most - np.abs(gradient).max() * 2e-5 / 2.0**-23) <= 5
+        assert least <= most
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
+def test_the_costs(appendix, which):
+    names = appendix.names
+    title, columns = table(appendix.show('"forward passes"')[which][1])
+    assert title == "Time of a gradient, divided by that of a forward pass"
+    method, passes, small, large = columns.values()
+    assert list(columns)[2:] == ["time, P = 46", "time, P = 1882"]
+    assert method == ["backprop", "autograd", "complex step", "numerical gradient"]
+    assert passes == ["1", "1", "P", "2P"]
+    if which == 0:
+        assert_shown(small, names.times.values(), 1)
+        np.testing.assert_allclose(numbers(large), list(names.wide_times.values()), atol=0.51)
+        assert list(names.times) == list(names.wide_times) == method
+    large = numbers(large)
+    # whatever else the machine does: thousands of passes against two or three
+    assert large[3] > 10 * large[0] and large[2] > 10 * large[0]
+
+
+def test_the_passes_are_counted(appendix, monkeypatch):
+    names = appendix.names
+    parameters, x, y = sheet_point()
+    counts, forward = [], names.forward
+
+    def counted(parameters, x):
+        stack = np.shape(parameters[1])[:-1]
+        counts.append(int(np.prod(stack)))
+        return forward(parameters, x)
+
+    monkeypatch.setitem(forward.__globals__, "forward", counted)
+    f = names.loss_function(parameters, x, y)
+    for call, expected in (
+        (lambda: names.backward(parameters, x, y), 1),
+        # a row of zeros more in each stack
+        (lambda: names.complex_step_gradient(f, names.theta), 46 + 1),
+        (lambda: names.numerical_gradient(f, names.theta), 2 * (46 + 1)),
+    ):
+        counts.clear()
+        call()
+        assert sum(counts) == expected
+
+
+def test_the_versions(submission):
+    fresh, stored = submission.show("platform.python_version()")
+    names = submission.names
+    packages = (names.np, names.torch, names.matplotlib)
+    python = names.platform.python_version()
+    expected = [f"Python {python}"] + [f"{p.__name__} {p.__version__}" for p in packages]
+    assert fresh[0].splitlines() == expected
+    assert [line.split()[0] for line in stored[0].splitlines()] == [
+        line.split()[0] for line in expected
+    ]
+
+
+def test_every_output_that_nbval_ignores_is_read_here(code):
+    source = open(__file__, encoding="utf-8").read()
+    markers = re.findall(r"""\.show\(\s*(f?)(['"])(.*?)\2\s*\)""", source)
+    for cell in code:
+        if "nbval-ignore-output" not in cell.metadata.get("tags", []):
+            continue
+        read = "show_table(*entry_table(" in cell.source or any(
+            marker in cell.source for _, _, marker in markers
+        )
+        assert read, cell.source
