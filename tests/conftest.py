@@ -60,7 +60,9 @@ class Run:
     def show(self, marker):
         """(fresh, stored) texts of the only cell whose source has marker."""
         (found,) = [
-            i for i, cell in enumerate(self.cells) if marker in cell.source
+            i
+            for i, cell in enumerate(self.cells)
+            if marker in cell.source
         ]
         return self.shown[found], stored_texts(self.cells[found])
 

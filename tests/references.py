@@ -7,8 +7,12 @@ import numpy as np
 SIZES = (3, 4, 4, 2, 5)
 DIGITS = 60
 
-to_mpf = np.vectorize(lambda value: mpmath.mpf(float(value)), otypes=[object])
-mp_sigmoid = np.vectorize(lambda z: 1 / (1 + mpmath.exp(-z)), otypes=[object])
+to_mpf = np.vectorize(
+    lambda value: mpmath.mpf(float(value)), otypes=[object]
+)
+mp_sigmoid = np.vectorize(
+    lambda z: 1 / (1 + mpmath.exp(-z)), otypes=[object]
+)
 
 
 def random_point(sizes=SIZES, scale=1.0, seed=0):
@@ -30,14 +34,18 @@ def random_point(sizes=SIZES, scale=1.0, seed=0):
 def sheet_point():
     """The parameters, inputs and targets of the sheets."""
     state = np.random.RandomState(12345)
-    W1, W2, W3 = (state.randn(*s) * 0.01 for s in ((4, 3), (4, 4), (2, 4)))
+    W1, W2, W3 = (
+        state.randn(*s) * 0.01 for s in ((4, 3), (4, 4), (2, 4))
+    )
     parameters = [W1, np.zeros(4), W2, np.zeros(4), W3, np.zeros(2)]
     return parameters, state.rand(3, 5), state.randn(2, 5)
 
 
 def single(parameters, x, y):
     """The point in single precision."""
-    *parameters, x, y = (a.astype(np.float32) for a in (*parameters, x, y))
+    *parameters, x, y = (
+        a.astype(np.float32) for a in (*parameters, x, y)
+    )
     return parameters, x, y
 
 
@@ -52,7 +60,9 @@ def exact_gradient(parameters, x, y):
         delta2 = W3.T.dot(delta3) * a2 * (1 - a2)
         delta1 = W2.T.dot(delta2) * a1 * (1 - a1)
         pairs = ((delta1, x), (delta2, a1), (delta3, a2))
-        gradients = [g for d, a in pairs for g in (d.dot(a.T), d.sum(axis=1))]
+        gradients = [
+            g for d, a in pairs for g in (d.dot(a.T), d.sum(axis=1))
+        ]
         return np.concatenate([g.ravel() for g in gradients])
 
 

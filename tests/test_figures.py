@@ -27,7 +27,9 @@ def contrast(color):
     """Contrast of a colour on white, by the W3C's formula."""
     channels = np.array(to_rgb(color))
     low = channels <= 0.04045
-    linear = np.where(low, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    linear = np.where(
+        low, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+    )
     return 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05)
 
 
@@ -48,7 +50,9 @@ def test_a_figure_has_a_title_and_can_be_read(appendix, name):
             if not same_color(color, "white"):
                 assert contrast(color) >= 4.5, text.get_text()
             else:  # on a box of its own
-                boxes = [p for p in axes.patches if contrast(p.get_fc()) >= 4.5]
+                boxes = [
+                    p for p in axes.patches if contrast(p.get_fc()) >= 4.5
+                ]
                 assert boxes
 
 
@@ -56,7 +60,9 @@ def test_a_figure_has_a_title_and_can_be_read(appendix, name):
 def test_it_is_shown_with_its_text_and_once(appendix, code, name):
     cells = [c for c in code if f"show_figure(\n    {name}," in c.source]
     (cell,) = cells
-    (output,) = [o for o in cell.outputs if "image/png" in o.get("data", {})]
+    (output,) = [
+        o for o in cell.outputs if "image/png" in o.get("data", {})
+    ]
     alt = output.metadata["image/png"]["alt"]
     assert len(alt) > 60 and f"Figure: {alt}" in stored_texts(cell)
     fresh, _ = appendix.show(f"show_figure(\n    {name},")
@@ -80,11 +86,18 @@ def test_the_network(appendix):
     ]
     assert blue == [False, True, True, False]
     assert len(axes.lines) == 3 * 4 + 4 * 4 + 4 * 2
-    kinds = ["3 inputs", "4 sigmoid units", "4 sigmoid units", "2 linear outputs"]
+    kinds = [
+        "3 inputs",
+        "4 sigmoid units",
+        "4 sigmoid units",
+        "2 linear outputs",
+    ]
     shown = sorted(
         (t.get_position()[0], t.get_text().split("\n")[1])
         for t in axes.texts
-        if "inputs" in t.get_text() or "units" in t.get_text() or "outputs" in t.get_text()
+        if "inputs" in t.get_text()
+        or "units" in t.get_text()
+        or "outputs" in t.get_text()
     )
     assert [kind for _, kind in shown] == kinds
 
@@ -109,11 +122,14 @@ def test_the_unit_in_numbers(appendix):
         shown = [
             (t.get_position()[0], t.get_text())
             for t in axes.texts
-            if same_color(t.get_color(), color) and t.get_text()[0].isdigit()
+            if same_color(t.get_color(), color)
+            and t.get_text()[0].isdigit()
         ]
         return [
             float(top) / float(bottom or 1)
-            for top, _, bottom in (s.partition("/") for _, s in sorted(shown))
+            for top, _, bottom in (
+                s.partition("/") for _, s in sorted(shown)
+            )
         ]
 
     assert fractions(appendix.names.BLUE) == values
@@ -146,12 +162,20 @@ def test_the_ruler(appendix):
         moved = theta + sign * 1e-5 * np.eye(46)[k]
         computed = names.L(moved)
         exact = names.true_loss(moved, names.shapes, x, y)
-        off = float((names.Decimal(float(computed)) - exact) / names.Decimal(2.0**-52))
+        off = float(
+            (names.Decimal(float(computed)) - exact)
+            / names.Decimal(2.0**-52)
+        )
         computed_dot, exact_dot = axes.lines
-        assert (computed_dot.get_xdata()[0], computed_dot.get_ydata()[0]) == (0, 0)
+        assert (
+            computed_dot.get_xdata()[0],
+            computed_dot.get_ydata()[0],
+        ) == (0, 0)
         assert exact_dot.get_xdata()[0] == pytest.approx(-off)
         labels = texts(axes)
-        assert same_color(labels["computed"].get_color(), computed_dot.get_color())
+        assert same_color(
+            labels["computed"].get_color(), computed_dot.get_color()
+        )
         label = labels[f"exact, {abs(off):.3f} ticks away"]
         assert same_color(label.get_color(), exact_dot.get_color())
         assert label.get_position()[0] == pytest.approx(-off)
@@ -161,7 +185,9 @@ def test_the_ruler(appendix):
         assert low < -off < high
         offs.append(off)
     # the error of the difference is that of the smallest entry
-    assert offs[0] - offs[1] == pytest.approx(names.errors_in_q[k], abs=0.01)
+    assert offs[0] - offs[1] == pytest.approx(
+        names.errors_in_q[k], abs=0.01
+    )
     assert "ticks" in panels[1].get_xlabel()
 
 
@@ -191,13 +217,20 @@ def test_the_error_against_the_step(appendix):
         p = right[i].size
         rounding = np.sqrt(p) * 2.0**-53 * names.loss / steps / norm
         np.testing.assert_allclose(lines["rounding"].get_xdata(), steps)
-        np.testing.assert_allclose(lines["rounding"].get_ydata(), rounding)
+        np.testing.assert_allclose(
+            lines["rounding"].get_ydata(), rounding
+        )
         labels = texts(axes)
-        pairs = {"measured": "measured", "rounding (estimate)": "rounding"}
+        pairs = {
+            "measured": "measured",
+            "rounding (estimate)": "rounding",
+        }
         if i == 0:
             third = names.third_derivatives["W1"]
             truncation = steps**2 / 6 * third / norm
-            np.testing.assert_allclose(lines["truncation"].get_xdata(), steps)
+            np.testing.assert_allclose(
+                lines["truncation"].get_xdata(), steps
+            )
             np.testing.assert_allclose(
                 lines["truncation"].get_ydata(), truncation
             )
@@ -213,8 +246,18 @@ def test_the_error_against_the_step(appendix):
             assert "truncation" not in lines
             assert "no truncation: the loss is quadratic in W3" in labels
         for label, name in pairs.items():
-            assert same_color(labels[label].get_color(), lines[name].get_color())
-        assert len({line.get_marker() + line.get_linestyle() for line in lines.values()}) >= 3
+            assert same_color(
+                labels[label].get_color(), lines[name].get_color()
+            )
+        assert (
+            len(
+                {
+                    line.get_marker() + line.get_linestyle()
+                    for line in lines.values()
+                }
+            )
+            >= 3
+        )
         marks = sorted(
             line.get_xdata()[0]
             for line in axes.lines
@@ -231,7 +274,9 @@ def test_the_sizes(appendix):
     right = names.gradients["backprop"]
     found = names.gradients["numerical"]
     sizes = [np.sqrt(np.mean(g**2)) for g in right]
-    errors = [np.sqrt(np.mean((n - g) ** 2)) for n, g in zip(found, right)]
+    errors = [
+        np.sqrt(np.mean((n - g) ** 2)) for n, g in zip(found, right)
+    ]
     dots, squares = axes.lines
     np.testing.assert_allclose(dots.get_ydata(), sizes)
     np.testing.assert_allclose(squares.get_ydata(), errors)
@@ -250,7 +295,9 @@ def test_the_sizes(appendix):
         if same_color(t.get_color(), "black")
     }
     for i in range(6):
-        assert float(shown[i]) == pytest.approx(errors[i] / sizes[i], rel=0.051)
+        assert float(shown[i]) == pytest.approx(
+            errors[i] / sizes[i], rel=0.051
+        )
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert ticks == [f"dL/d{name}" for name in NAMES]
 
@@ -265,7 +312,9 @@ def read_grid(names):
         x, y = (int(v) for v in text.get_position())
         grid.setdefault(judges[x], {})[rows[y]] = text.get_text()
     for box in axes.patches:
-        colors[judges[int(box.get_x())], rows[int(box.get_y())]] = box.get_fc()
+        colors[judges[int(box.get_x())], rows[int(box.get_y())]] = (
+            box.get_fc()
+        )
     return grid, colors, judges, rows
 
 
@@ -288,7 +337,9 @@ def test_the_grid_shows_the_verdicts(appendix):
     assert len(colors) == 84
 
     def score(words):
-        return sum(word in right for word in words) + 0.5 * words.count("in part")
+        return sum(word in right for word in words) + 0.5 * words.count(
+            "in part"
+        )
 
     by_judge = [score(list(grid[judge].values())) for judge in judges]
     by_row = [score([grid[j][row] for j in judges]) for row in rows[:10]]
@@ -308,12 +359,15 @@ def independent_verdict(judge, found, numerical, taylor):
             for g, m in zip(found, n)
         ]
     if kind == "vector":
-        g, m = (np.concatenate([a.ravel() for a in x]) for x in (found, n))
+        g, m = (
+            np.concatenate([a.ravel() for a in x]) for x in (found, n)
+        )
         length = np.linalg.norm
         return [length(g - m) / (length(g) + length(m)) > limit] * 6
     if kind == "entry":
         return [
-            (np.abs(g - m) / np.maximum(np.abs(g), np.abs(m))).max() > limit
+            (np.abs(g - m) / np.maximum(np.abs(g), np.abs(m))).max()
+            > limit
             for g, m in zip(found, n)
         ]
     assert kind == "norm"
@@ -335,7 +389,10 @@ def taylor_orders(names, found, point):
         v[start + gradient.size :] = 0
         start += gradient.size
         slope = np.concatenate([g.ravel() for g in found]) @ v
-        r = [abs(f(theta + t * v) - f(theta) - t * slope) for t in (1e-3, 5e-4)]
+        r = [
+            abs(f(theta + t * v) - f(theta) - t * slope)
+            for t in (1e-3, 5e-4)
+        ]
         orders.append(np.log2(r[0] / r[1]))
     return orders
 
@@ -343,7 +400,10 @@ def taylor_orders(names, found, point):
 def test_the_verdicts_are_those_of_the_judges(appendix):
     names = appendix.names
     grid, *_ = read_grid(names)
-    points = {"right": sheet_point(), "right, near a fit": names.right_points["right, near a fit"]}
+    points = {
+        "right": sheet_point(),
+        "right, near a fit": names.right_points["right, near a fit"],
+    }
     for row in next(iter(grid.values())):
         function = names.faulty.get(row, names.backward)
         point = points.get(row, sheet_point())
@@ -353,12 +413,16 @@ def test_the_verdicts_are_those_of_the_judges(appendix):
         f = names.loss_function(*point)
         theta = names.flatten(point[0])
         numerical = {
-            h: names.unflatten(names.numerical_gradient(f, theta, h), names.shapes)
+            h: names.unflatten(
+                names.numerical_gradient(f, theta, h), names.shapes
+            )
             for h in (1e-3, 1e-5, 1e-6, 1e-7)
         }
         taylor = taylor_orders(names, found, point)
         for judge, words in grid.items():
-            rejected = independent_verdict(judge, found, numerical, taylor)
+            rejected = independent_verdict(
+                judge, found, numerical, taylor
+            )
             if row in points:
                 expected = "rejected" if any(rejected) else "passed"
             else:
@@ -404,7 +468,9 @@ def test_pytorchs_gradcheck_gives_the_verdicts_of_its_judge(appendix):
                     atol=atol,
                     raise_exception=False,
                 )
-                judged = names.exceeds_gradcheck(found[i], numerical[i], atol)
+                judged = names.exceeds_gradcheck(
+                    found[i], numerical[i], atol
+                )
                 assert passed != judged
 
 
@@ -418,7 +484,9 @@ def test_the_bounds_beside_the_errors(appendix):
     assert len(names.networks) == 40
     for k in (0, 13, 27, 39):
         network = names.networks[k]
-        scale = np.sqrt(np.mean(np.concatenate([p.ravel() for p in network[0]]) ** 2))
+        scale = np.sqrt(
+            np.mean(np.concatenate([p.ravel() for p in network[0]]) ** 2)
+        )
         assert scale == pytest.approx(np.logspace(-2, 1, 40)[k], rel=0.5)
         f = names.loss_function(*network)
         theta = names.flatten(network[0])
@@ -430,9 +498,16 @@ def test_the_bounds_beside_the_errors(appendix):
         expected = np.linalg.norm(names.error_bounds(f, theta)) / size
         assert line.get_ydata()[k] == pytest.approx(expected)
     labels = texts(axes)
-    assert same_color(labels["proven bound"].get_color(), line.get_color())
-    assert same_color(labels["measured error"].get_color(), dots.get_color())
-    assert labels["proven bound"].get_position()[1] > labels["measured error"].get_position()[1]
+    assert same_color(
+        labels["proven bound"].get_color(), line.get_color()
+    )
+    assert same_color(
+        labels["measured error"].get_color(), dots.get_color()
+    )
+    assert (
+        labels["proven bound"].get_position()[1]
+        > labels["measured error"].get_position()[1]
+    )
     assert axes.get_xlabel() == "size of the weights and biases"
     assert axes.get_ylabel() == "relative error (norms)"
 

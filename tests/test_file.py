@@ -56,7 +56,9 @@ def test_it_holds_nothing_of_an_editor_or_a_machine(stored):
             "nbval-ignore-output"
         ]
     text = NOTEBOOK.read_text(encoding="utf-8")
-    assert not re.search(r"(/home/|/root/|/tmp/|/Users/|[A-Z]:\\\\)", text)
+    assert not re.search(
+        r"(/home/|/root/|/tmp/|/Users/|[A-Z]:\\\\)", text
+    )
 
 
 def test_its_code_is_self_contained_and_fits_the_page(code):
@@ -75,7 +77,9 @@ def test_its_code_is_self_contained_and_fits_the_page(code):
 def test_no_letter_is_lost_in_a_pdf(stored, code):
     # LaTeX's fonts have no Greek letters or signs of mathematics in text
     for cell in stored.cells:
-        text = re.sub(r"\$\$.*?\$\$|\$.*?\$", "", cell.source, flags=re.DOTALL)
+        text = re.sub(
+            r"\$\$.*?\$\$|\$.*?\$", "", cell.source, flags=re.DOTALL
+        )
         assert not set(text) - {chr(i) for i in range(128)} - set("é")
     for output in (output for cell in code for output in cell.outputs):
         text = output.get("text", "")
@@ -109,7 +113,9 @@ def test_an_expression_at_the_top_level_shows_nothing(code):
 
 def test_the_title_leads_from_every_question_to_a_heading(stored):
     text = [c.source for c in stored.cells if c.cell_type == "markdown"]
-    headings = re.findall(r"^#+ (.+)$", "\n".join(text), flags=re.MULTILINE)
+    headings = re.findall(
+        r"^#+ (.+)$", "\n".join(text), flags=re.MULTILINE
+    )
     rows = re.findall(
         r"^\| Sheet (\d, \d).*\]\(#([^)]+)\)", text[0], re.MULTILINE
     )
@@ -131,10 +137,16 @@ def test_the_title_leads_from_every_question_to_a_heading(stored):
 
 def test_every_source_is_used_and_every_name_has_a_source(stored):
     text = [c.source for c in stored.cells if c.cell_type == "markdown"]
-    code = "\n".join(c.source for c in stored.cells if c.cell_type == "code")
+    code = "\n".join(
+        c.source for c in stored.cells if c.cell_type == "code"
+    )
     whole, sources = "\n".join(text).split("### Sources")
-    for line in re.findall(r"^- (.*?)(?:\((\d{4})\)|,)", sources, re.MULTILINE):
-        name = re.findall(r"[\wé.]+", line[0])[-1 if " and " not in line[0] else 1]
+    for line in re.findall(
+        r"^- (.*?)(?:\((\d{4})\)|,)", sources, re.MULTILINE
+    ):
+        name = re.findall(r"[\wé.]+", line[0])[
+            -1 if " and " not in line[0] else 1
+        ]
         assert name in whole + code, line
         if line[1]:
             assert re.search(rf"\(?{line[1]}\)?", whole + code), line
@@ -158,7 +170,7 @@ def test_the_readmes_page_has_the_tables_and_the_figures(stored, code):
 
 def test_as_a_script_it_can_be_read(definitions, capsys):
     table = definitions.Table({"a": [1.5]}, "a title")
-    assert repr(table) == "a title\n\n|   a |\n| --: |\n| 1.5 |"
+    assert repr(table) == "a title\n\n|    a |\n| ---: |\n|  1.5 |"
     with capture_output() as captured:
         definitions.show_table({"a": [1.5]})
     (shown,) = captured.outputs
@@ -169,11 +181,17 @@ def test_as_a_script_it_can_be_read(definitions, capsys):
 
 def test_a_table_is_markdown_and_can_be_read_as_text(definitions):
     table = definitions.Table(
-        {"a": ["x", (4, 3)], "b": [0.000123, 0.0], "c": ["1", "22"]}, "t"
+        {"a": ["x", "(4,3)"], "b": [0.000123, 0.0], "c d": ["1", "22"]},
+        "t",
     )
     assert repr(table).splitlines() == [
-        *("t", "", "| a      |      b |  c |", "| ------ | -----: | -: |"),
-        *("| x      | 1.2e-4 |  1 |", "| (4, 3) |      0 | 22 |"),
+        *(
+            "t",
+            "",
+            "| a     |       b | c d |",
+            "| ----- | ------: | --: |",
+        ),
+        *("| x     |  1.2e-4 |   1 |", "| (4,3) |       0 |  22 |"),
     ]
     texts = [definitions.scientific(-1.2345678e-10, d) for d in (1, 2, 8)]
     assert texts == ["-1e-10", "-1.2e-10", "-1.2345678e-10"]
@@ -192,17 +210,26 @@ def test_the_readme_fits_the_notebook():
     assert max(map(len, lines)) <= 80
     for name in re.findall(r"`(test_\w+\.py)`", text):
         assert (NOTEBOOK.parent / "tests" / name).is_file()
-    present = {p.name for p in (NOTEBOOK.parent / "tests").glob("test_*.py")}
+    present = {
+        p.name for p in (NOTEBOOK.parent / "tests").glob("test_*.py")
+    }
     assert present == set(re.findall(r"`(test_\w+\.py)`", text))
     commands = re.findall(r"^python3 .*$", text, re.MULTILINE)
-    assert any(command.endswith("homework.ipynb tests") for command in commands)
+    assert any(
+        command.endswith("homework.ipynb tests") for command in commands
+    )
 
 
 def test_files_are_read_with_a_named_encoding():
     for path in Path(__file__).parent.glob("*.py"):
         source = path.read_text(encoding="utf-8")
-        for call in re.findall(r"(?:read_text|\bopen)\(([^)]*)\)", source):
-            assert "encoding" in call or "^" in call or call == "", (path, call)
+        for call in re.findall(
+            r"(?:read_text|\bopen)\(([^)]*)\)", source
+        ):
+            assert "encoding" in call or "^" in call or call == "", (
+                path,
+                call,
+            )
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "arm64", "AMD64"])
@@ -216,7 +243,13 @@ def test_every_machine_gets_versions_that_exist_for_it(system, machine):
         for requirement in map(Requirement, lines)
         if requirement.marker is None or requirement.marker.evaluate(here)
     }
-    assert set(wanted) == {"jupyter", "matplotlib", "nbval", "numpy", "torch"}
+    assert set(wanted) == {
+        "jupyter",
+        "matplotlib",
+        "nbval",
+        "numpy",
+        "torch",
+    }
     # PyTorch's last build for Intel Macs, and the NumPy that it takes
     oldest = {"torch": "==2.2.2", "numpy": "==1.26.4"}.items()
     intel_mac = (system, machine) == ("darwin", "x86_64")

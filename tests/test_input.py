@@ -14,14 +14,20 @@ ONE_HOT = np.eye(2, dtype=int)[[0, 1, 1, 0, 1]].T
 KINDS = {
     "float32": lambda a: a.astype(np.float32),
     "integers": lambda a: np.rint(3 * a).astype(int),
-    "unsigned integers": lambda a: np.abs(np.rint(3 * a)).astype(np.uint8),
+    "unsigned integers": lambda a: np.abs(np.rint(3 * a)).astype(
+        np.uint8
+    ),
     "booleans": lambda a: a > 0,
     "read-only": lambda a: np.frombuffer(a.tobytes()).reshape(a.shape),
-    "negative strides": lambda a: np.ascontiguousarray(a[..., ::-1])[..., ::-1],
+    "negative strides": lambda a: np.ascontiguousarray(a[..., ::-1])[
+        ..., ::-1
+    ],
     "Fortran order": np.asfortranarray,
     "big-endian": lambda a: a.astype(">f8"),
     "a tensor": torch.tensor,
-    "a tensor with a gradient": lambda a: torch.tensor(a, requires_grad=True),
+    "a tensor with a gradient": lambda a: torch.tensor(
+        a, requires_grad=True
+    ),
     "nested lists": lambda a: a.tolist(),
     "a matrix of NumPy": lambda a: np.matrix(a) if a.ndim == 2 else a,
 }
@@ -53,7 +59,7 @@ def results(names, parameters, x, y):
         "complex step": [names.complex_step_gradient(f, theta)],
         "autograd": names.autograd_gradients(network, x, y),
         "bounds": [names.error_bounds(f, theta, 1e-3)],
-        "rounding": [rounding, names.autograd_rounding(parameters, x, y)],
+        "rounding": [rounding],
         "outside": [
             names.outside_bounds(gradients, f, theta, 1e-3, rounding)
         ],
@@ -91,7 +97,10 @@ def test_every_kind_of_array_gives_the_result_of_plain_ones(
             assert np.asarray(one).dtype == np.asarray(other).dtype, name
             # orders of summation differ with the memory order
             np.testing.assert_allclose(
-                np.asarray(one, float), np.asarray(other, float), 1e-5, 1e-6
+                np.asarray(one, float),
+                np.asarray(other, float),
+                1e-5,
+                1e-6,
             )
 
 
@@ -135,7 +144,9 @@ def test_what_is_no_array_of_numbers_is_refused(definitions, kind):
         lambda: definitions.sigmoid(wrong),
         lambda: definitions.flatten([wrong]),
         lambda: definitions.relative_error(wrong, wrong),
-        lambda: definitions.numerical_gradient(lambda t: t.sum(-1), wrong),
+        lambda: definitions.numerical_gradient(
+            lambda t: t.sum(-1), wrong
+        ),
         lambda: definitions.forward([wrong, *parameters[1:]], x),
         lambda: definitions.forward(parameters, wrong),
         lambda: definitions.backward(parameters, x, wrong),
@@ -177,7 +188,11 @@ SPOIL = {
     "W1, a vector": (0, lambda a: a[:, 0], "(4,)"),
     "b1, a column": (1, lambda a: a[:, np.newaxis], "(4, 1)"),
     "b1, one entry": (1, lambda a: a[:1], "(1,)"),
-    "W2, a column too many": (2, lambda a: np.hstack([a, a[:, :1]]), "(4, 5)"),
+    "W2, a column too many": (
+        2,
+        lambda a: np.hstack([a, a[:, :1]]),
+        "(4, 5)",
+    ),
     "b2, a number": (3, lambda a: np.array(0.5), "()"),
     "W3, no rows": (4, lambda a: a[:0], "(0, 4)"),
     "b3, a stack": (5, lambda a: a[np.newaxis], "(1, 2)"),
@@ -219,7 +234,9 @@ def test_what_is_no_list_of_six_parameters(definitions, call):
 
 @pytest.mark.parametrize("call", ["loss_function", "backward_rounding"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_refused(definitions, call, value):
+def test_numbers_that_are_not_finite_are_refused(
+    definitions, call, value
+):
     for which in range(8):
         parameters, x, y = random_point()
         arrays = [*parameters, x, y]
@@ -272,7 +289,14 @@ def test_a_point_that_is_none(definitions, name):
     theta = np.array([1.0, 2.0])
     with pytest.raises(ValueError, match="expected a positive step"):
         function(square, theta.astype(np.float32), 1e-60)
-    for wrong in (1.0, np.ones((2, 2)), [], [1j], [np.nan, 1.0], [np.inf]):
+    for wrong in (
+        1.0,
+        np.ones((2, 2)),
+        [],
+        [1j],
+        [np.nan, 1.0],
+        [np.inf],
+    ):
         with pytest.raises(ValueError, match="expected"):
             function(square, wrong)
     for wrong in (lambda t: t, lambda t: 3.0, lambda t: (t**2).sum()):
@@ -290,7 +314,13 @@ def test_a_complex_loss_has_no_numerical_gradient(definitions):
 def test_gradients_and_roundings_of_a_wrong_kind(definitions):
     theta = np.array([1.0, 2.0])
     outside = definitions.outside_bounds
-    for found in ([2.0], [2.0, 4.0, 6.0], [2j, 4j], np.ones((2, 2)), None):
+    for found in (
+        [2.0],
+        [2.0, 4.0, 6.0],
+        [2j, 4j],
+        np.ones((2, 2)),
+        None,
+    ):
         with pytest.raises(ValueError, match="expected"):
             outside(found, square, theta)
     for rounding in (-1e-9, np.nan, [1e-9], np.zeros((2, 1)), None, "0"):
@@ -304,6 +334,29 @@ def test_relative_errors_need_one_shape(definitions):
     for name in ("relative_error", "entry_errors"):
         with pytest.raises(ValueError, match=r"\(2,\).*\(2, 1\)"):
             getattr(definitions, name)([1, 2], [[1], [2]])
+
+
+def test_autograds_rounding_is_that_of_the_networks_precision(
+    definitions,
+):
+    parameters, x, y = random_point()
+    wide = definitions.autograd_rounding(parameters, x, y)
+    # what PyTorch converts exactly is as good as double
+    for narrow in (x.astype(np.float32), np.rint(x)):
+        found = definitions.autograd_rounding(parameters, narrow, y)
+        expected = definitions.autograd_rounding(
+            parameters, narrow.astype(float), y
+        )
+        np.testing.assert_array_equal(found, expected)
+    half = [p.astype(np.float32) for p in parameters]
+    with pytest.raises(
+        ValueError, match="precision of the network, float32"
+    ):
+        definitions.autograd_rounding(half, x, y)
+    single = definitions.autograd_rounding(
+        half, x.astype(np.float32), y.astype(np.float32)
+    )
+    assert (single > 1e6 * wide).all()
 
 
 def test_nothing_that_was_passed_is_changed_or_returned(definitions):

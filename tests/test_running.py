@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 from conftest import Run, run, stored_texts
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.figure import Figure
 from nbclient import NotebookClient
 
 CALL = "initialize(3, 4, 2, 5)"
-DEFAULT = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+DEFAULT = {
+    "divide": "warn",
+    "over": "warn",
+    "under": "ignore",
+    "invalid": "warn",
+}
 
 
 def ignored(cell):
@@ -38,14 +44,22 @@ def assert_shows_what_is_stored(cells, shown):
         assert texts == stored
 
 
-def test_every_cell_can_run_twice(code):
+@pytest.fixture
+def blank_figures(monkeypatch):
+    """Figures are made but not painted, which takes half of a run's time."""
+    monkeypatch.setattr(Figure, "draw", lambda self, renderer: None)
+
+
+def test_every_cell_can_run_twice(code, blank_figures):
     twice = [cell for cell in code for _ in range(2)]
     _, shown = run(twice)
     assert_shows_what_is_stored(code, shown[::2])
     assert_shows_what_is_stored(code, shown[1::2])
 
 
-def test_the_notebook_leaves_numpys_settings_as_they_are_by_default(appendix):
+def test_the_notebook_leaves_numpys_settings_as_they_are_by_default(
+    appendix,
+):
     assert appendix.names.theta.size == 46
     assert np.geterr() == DEFAULT
     options = np.get_printoptions()
@@ -66,7 +80,9 @@ def readers_own_settings():
     np.seterr(**DEFAULT)
 
 
-def test_a_readers_own_settings_change_nothing(code, readers_own_settings):
+def test_a_readers_own_settings_change_nothing(
+    code, blank_figures, readers_own_settings
+):
     InteractiveShell.clear_instance()
     assert InteractiveShell.instance().ast_node_interactivity == "all"
     _, shown = run(code)
@@ -76,23 +92,26 @@ def test_a_readers_own_settings_change_nothing(code, readers_own_settings):
 @pytest.mark.parametrize(
     "replacements",
     [
-        [(CALL, "initialize(1, 1, 1, 1)")],
-        [(CALL, "initialize(5, 9, 3, 8)"), ("12345", "1")],
-        [("* 0.01", "* 1"), ("12345", "2")],
-        [("* 0.01", "* 5"), (CALL, "initialize(2, 9, 5, 3)")],
-        [("np.zeros((hidden_dim,))", "np.random.randn(hidden_dim)")],
+        [(CALL, "initialize(4, 6, 3, 6)"), ("12345", "1")],
+        [("* 0.01", "* 5"), (CALL, "initialize(2, 5, 3, 3)")],
     ],
-    ids=["ones", "larger", "weights 1", "weights 5", "biases"],
+    ids=["larger", "weights 5"],
 )
-def test_another_first_cell_goes_through(code, replacements):
+def test_another_first_cell_goes_through(
+    code, blank_figures, replacements
+):
     # no assertion of the notebook fails, nothing is said on stderr
     names = with_first_cell(code, *replacements)
     assert names.theta.size == sum(p.size for p in names.parameters)
 
 
-def test_a_fault_without_effect_is_none(code):
-    names = with_first_cell(code, (CALL, "initialize(3, 4, 2, 1)"))
-    for fault in ("1/M forgotten", "mean in place of sum"):
+def test_a_fault_without_effect_is_none(code, blank_figures):
+    names = with_first_cell(code, (CALL, "initialize(1, 1, 1, 1)"))
+    for fault in (
+        "1/M forgotten",
+        "mean in place of sum",
+        "W2 not transposed",
+    ):
         assert names.spoiled_gradients[fault] == []
         assert {w[fault] for w in names.words.values()} == {"harmless"}
 
@@ -104,11 +123,17 @@ def test_a_long_run_says_so_before_it_starts(definitions, capsys):
     assert capsys.readouterr().out.startswith("1,234,567 evaluations")
 
 
-def test_where_the_source_cannot_be_had_it_says_so_and_goes_on(code):
+def test_where_the_source_cannot_be_had_it_goes_on(
+    code, blank_figures, capsys
+):
     """A grader may run the cells with exec, which keeps no source."""
     names = {"__name__": "__main__"}
     for cell in code:
-        exec(compile(cell.source, "<a cell>", "exec"), names)
+        # with larger weights, for another first cell more
+        source = cell.source.replace("* 0.01", "* 1")
+        exec(compile(source, "<a cell>", "exec"), names)
+    shown = capsys.readouterr().out
+    assert "source of backward cannot be had here" in shown
     assert names["faulty"] == {}
     assert names["proven_right"] and names["verdict_figure"]
 
@@ -116,7 +141,9 @@ def test_where_the_source_cannot_be_had_it_says_so_and_goes_on(code):
 def test_matplotlib_says_nothing_of_its_cache(submission, caplog):
     assert submission.names.theta.size == 46
     silent = logging.getLogger("matplotlib")
-    silent.warning("Matplotlib created a temporary cache directory at ...")
+    silent.warning(
+        "Matplotlib created a temporary cache directory at ..."
+    )
     silent.warning("mkdir -p failed for path ...")
     fonts = logging.getLogger("matplotlib.font_manager")
     fonts.warning("Matplotlib is building the font cache; this may take.")
@@ -128,15 +155,23 @@ def test_matplotlib_says_nothing_of_its_cache(submission, caplog):
 
 def test_a_home_that_cannot_be_written_leaves_stderr_empty(code):
     (last,) = [
-        i for i, c in enumerate(code) if "import matplotlib.pyplot" in c.source
+        i
+        for i, c in enumerate(code)
+        if "import matplotlib.pyplot" in c.source
     ]
-    cells = [nbformat.v4.new_code_cell(c.source) for c in code[: last + 1]]
-    warn = "import logging; logging.getLogger('matplotlib').warning('real')"
+    cells = [
+        nbformat.v4.new_code_cell(c.source) for c in code[: last + 1]
+    ]
+    warn = (
+        "import logging; logging.getLogger('matplotlib').warning('real')"
+    )
     notebook = nbformat.v4.new_notebook(
         cells=[*cells, nbformat.v4.new_code_cell(warn)]
     )
     client = NotebookClient(notebook, timeout=300)
-    client.execute(env={**os.environ, "MPLCONFIGDIR": os.devnull + "/nope"})
+    client.execute(
+        env={**os.environ, "MPLCONFIGDIR": os.devnull + "/nope"}
+    )
     *quiet, loud = notebook.cells
     assert not any(cell.outputs for cell in quiet)
     assert "real" in loud.outputs[0].text

@@ -21,7 +21,9 @@ def table(text):
     lines = text.splitlines()
     rows = [line for line in lines if line.startswith("|")]
     title = "\n".join(lines[: lines.index(rows[0])]).strip()
-    cells = [[c.strip() for c in row.strip("|").split("|")] for row in rows]
+    cells = [
+        [c.strip() for c in row.strip("|").split("|")] for row in rows
+    ]
     headings, _, *body = cells
     return title, dict(zip(headings, map(list, zip(*body)), strict=True))
 
@@ -66,9 +68,12 @@ NAMES = [label[4:] for label in LABELS]
 
 def entry_table(run, i, which):
     """Unit and columns of the table of the i-th gradient."""
-    title, columns = table(run.show(f"show_table(*entry_table({i}))")[which][1])
+    title, columns = table(
+        run.show(f"show_table(*entry_table({i}))")[which][1]
+    )
     found = re.fullmatch(
-        rf"#### Gradient with respect to {NAMES[i]}, in units of 1e(-?\d+)", title
+        rf"#### Gradient with respect to {NAMES[i]}, in units of 1e(-?\d+)",
+        title,
     )
     return 10.0 ** int(found[1]), columns
 
@@ -98,13 +103,17 @@ def test_a_table_of_entries(submission, i, which):
         gap = np.abs(numerical - backprop)
         larger = np.maximum(np.abs(numerical), np.abs(backprop))
         assert_shown(columns["numerical: absolute error"], gap, 2)
-        assert_shown(columns["numerical: relative error"], gap / larger, 2)
+        assert_shown(
+            columns["numerical: relative error"], gap / larger, 2
+        )
         own = np.abs(autograd - backprop)
         larger = np.maximum(np.abs(autograd), np.abs(backprop))
         assert_shown(columns["autograd: relative error"], own / larger, 2)
     # the columns fit each other, as far as their digits go
     gap = np.abs(shown["numerical"] - shown["backprop"])
-    np.testing.assert_allclose(gap, absolute, rtol=0.06, atol=1.01e-6 * unit)
+    np.testing.assert_allclose(
+        gap, absolute, rtol=0.06, atol=1.01e-6 * unit
+    )
     np.testing.assert_allclose(
         relative, absolute / np.abs(backprop), rtol=0.11, atol=1e-20
     )
@@ -113,13 +122,17 @@ def test_a_table_of_entries(submission, i, which):
     assert (absolute <= 8 * EPSILON / 1e-5).all() and absolute.any()
     # a sum of five terms, of which each is right to a few roundings
     _, x, y = sheet_point()
-    assert (theirs * np.abs(backprop) <= 16 * EPSILON * np.abs(backprop).max()).all()
+    assert (
+        theirs * np.abs(backprop) <= 16 * EPSILON * np.abs(backprop).max()
+    ).all()
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
 def test_the_table_of_all_six(submission, which):
     names = submission.names
-    text = submission.show('"numerical gradient: error in norms"')[which][1]
+    text = submission.show('"numerical gradient: error in norms"')[which][
+        1
+    ]
     title, columns = table(text)
     assert title == "Relative errors with respect to backpropagation"
     assert columns.pop("gradient") == LABELS
@@ -138,7 +151,9 @@ def test_the_table_of_all_six(submission, which):
         ):
             found = names.gradients[method]
             assert_shown(shown, norm_errors(found, right), 2)
-            worst = [largest_entry_error(a, b) for a, b in zip(found, right)]
+            worst = [
+                largest_entry_error(a, b) for a, b in zip(found, right)
+            ]
             assert_shown(most, worst, 2)
     for i in range(6):
         _, entries = entry_table(submission, i, which)
@@ -147,7 +162,9 @@ def test_the_table_of_all_six(submission, which):
         expected = np.linalg.norm(absolute) / np.linalg.norm(backprop)
         # two digits of each entry, two of the result
         assert float(numerical[i]) == pytest.approx(expected, rel=0.11)
-        assert largest[i] == max(entries["numerical: relative error"], key=float)
+        assert largest[i] == max(
+            entries["numerical: relative error"], key=float
+        )
         own = entries["autograd: relative error"]
         assert largest_autograd[i] == max(own, key=float)
         assert float(autograd[i]) <= 1e-14
@@ -182,7 +199,9 @@ def test_one_entry_in_numbers(submission, which):
     assert difference == pytest.approx(plus - minus, abs=1.1e-17)
     assert quotient == pytest.approx(difference / 2e-5, rel=1e-6)
     assert derivative == pytest.approx(backprop[k], rel=1e-9)
-    assert abs(plus - names.loss) < 1e-10 and abs(minus - names.loss) < 1e-10
+    assert (
+        abs(plus - names.loss) < 1e-10 and abs(minus - names.loss) < 1e-10
+    )
     ticks = (plus - minus) / 2.0**-52
     assert ticks == np.rint(ticks)
     assert abs(quotient - derivative) <= 8 * EPSILON / 1e-5
@@ -191,7 +210,9 @@ def test_one_entry_in_numbers(submission, which):
 @pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
 def test_the_differences_of_the_layers(submission, which):
     names = submission.names
-    lines = submission.show('print(f"{name}: {difference.max():.1e}")')[which][0]
+    lines = submission.show('print(f"{name}: {difference.max():.1e}")')[
+        which
+    ][0]
     shown = dict(line.split(": ") for line in lines.splitlines())
     assert list(shown) == ["a1", "a2", "output"]
     _, x, _ = sheet_point()
@@ -219,7 +240,8 @@ def test_the_error_signals(submission, which):
     assert [line.split(":")[0] for line in lines] == list(signals)
     for k, (line, (name, ours)) in enumerate(zip(lines, signals.items())):
         match = re.fullmatch(
-            rf"{name}: largest entry (\S+), largest difference (\S+)", line
+            rf"{name}: largest entry (\S+), largest difference (\S+)",
+            line,
         )
         largest, difference = map(float, match.groups())
         assert largest == pytest.approx(np.abs(ours).max(), rel=0.051)
@@ -254,16 +276,24 @@ def test_the_table_against_the_complex_step(submission, which):
     names = submission.names
     text = submission.show("with respect to the complex step")[which][1]
     title, columns = table(text)
-    assert title == "Relative errors in norms with respect to the complex step"
+    assert (
+        title
+        == "Relative errors in norms with respect to the complex step"
+    )
     assert columns.pop("gradient") == LABELS
     assert list(columns) == ["backprop", "autograd", "numerical"]
     for method, shown in columns.items():
         if which == 0:
-            found, right = names.gradients[method], names.gradients["complex step"]
+            found, right = (
+                names.gradients[method],
+                names.gradients["complex step"],
+            )
             assert_shown(shown, norm_errors(found, right), 2)
         if method != "numerical":
             assert (numbers(shown) <= 1e-14).all()
-    text = submission.show('"numerical gradient: error in norms"')[which][1]
+    text = submission.show('"numerical gradient: error in norms"')[which][
+        1
+    ]
     other = table(text)[1]["numerical gradient: error in norms"]
     np.testing.assert_allclose(numbers(shown), numbers(other), rtol=0.11)
 
@@ -295,7 +325,9 @@ def test_the_ticks(submission, which):
         apart, off = float(apart.replace(",", "")), float(off)
         # the derivative in q, but for an error of a few q
         assert apart == pytest.approx(abs(backprop[k]) / q, abs=8)
-        assert abs(off) == pytest.approx(absolute[k] / q, rel=0.06, abs=6e-4)
+        assert abs(off) == pytest.approx(
+            absolute[k] / q, rel=0.06, abs=6e-4
+        )
         assert sign[k] in (0, np.sign(off))
         assert float(share) == pytest.approx(relative[k], rel=0.11)
         if which == 0:
@@ -317,7 +349,9 @@ def test_the_ticks(submission, which):
 @pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
 def test_the_table_of_less_cancellation(submission, which):
     names = submission.names
-    title, columns = table(submission.show("Less cancellation (means")[which][1])
+    title, columns = table(
+        submission.show("Less cancellation (means")[which][1]
+    )
     assert title == (
         "Less cancellation (means of abs(y) and abs(f), median of six gradients)"
     )
@@ -336,7 +370,9 @@ def test_the_table_of_less_cancellation(submission, which):
         assert float(ratio) == pytest.approx(expected, abs=0.051)
         if which == 0:
             gains = names.gains_by_factoring(parameters, x, y / divisor)
-            assert float(factor) == pytest.approx(np.median(gains), abs=0.051)
+            assert float(factor) == pytest.approx(
+                np.median(gains), abs=0.051
+            )
         # the order that the text predicts, for noise divided by noise
         assert expected / 3 <= float(factor) <= 30 * expected
     assert float(factors[0]) > float(factors[1]) > float(factors[2])
@@ -345,7 +381,9 @@ def test_the_table_of_less_cancellation(submission, which):
 @pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
 def test_the_table_of_estimates(submission, which):
     names = submission.names
-    title, columns = table(submission.show('"truncation, estimate"')[which][1])
+    title, columns = table(
+        submission.show('"truncation, estimate"')[which][1]
+    )
     assert title == "Relative errors in norms at the step 1e-5"
     assert columns.pop("gradient") == LABELS
     assert list(columns) == [
@@ -358,11 +396,17 @@ def test_the_table_of_estimates(submission, which):
     sizes = np.sqrt([g.size for g in right])
     norms = np.array([np.linalg.norm(g) for g in right])
     # both are the same everywhere
-    assert_shown(rounding, sizes * 2.0**-53 * names.loss / 1e-5 / norms, 2)
+    assert_shown(
+        rounding, sizes * 2.0**-53 * names.loss / 1e-5 / norms, 2
+    )
     third = np.array(list(names.third_derivatives.values()))
     assert_shown(truncation, 1e-10 / 6 * third / norms, 2)
-    text = submission.show('"numerical gradient: error in norms"')[which][1]
-    assert measured == table(text)[1]["numerical gradient: error in norms"]
+    text = submission.show('"numerical gradient: error in norms"')[which][
+        1
+    ]
+    assert (
+        measured == table(text)[1]["numerical gradient: error in norms"]
+    )
 
 
 def test_the_third_derivatives_are_right(submission):
@@ -447,7 +491,11 @@ def test_the_tightness_of_the_bound(appendix, which):
 def test_the_verdicts_with_proven_tolerances(appendix, which):
     names = appendix.names
     _, columns = table(appendix.show('"mistakes found"')[which][1])
-    assert columns["judge"] == ["bound, h = 1e-5", "bound, h = 1e-3", "complex step"]
+    assert columns["judge"] == [
+        "bound, h = 1e-5",
+        "bound, h = 1e-3",
+        "complex step",
+    ]
     point = sheet_point()
     right = names.flatten(names.backward(*point))
     rounding = names.backward_rounding(*point)
@@ -465,9 +513,17 @@ def test_the_verdicts_with_proven_tolerances(appendix, which):
                     found, names.L, names.theta, h, rounding
                 )
             parts = names.unflatten(outside * 1.0, names.shapes)
-            wrong = names.unflatten((np.abs(found - right) > rounding) * 1.0, names.shapes)
+            wrong = names.unflatten(
+                (np.abs(found - right) > rounding) * 1.0, names.shapes
+            )
             verdicts = [p.any() for p, w in zip(parts, wrong) if w.any()]
-            words.append("found" if all(verdicts) else "in part" if any(verdicts) else "missed")
+            words.append(
+                "found"
+                if all(verdicts)
+                else "in part"
+                if any(verdicts)
+                else "missed"
+            )
         for word, count in counts.items():
             count.append(words.count(word))
     shown = [int(c) for c in columns["mistakes found"]]
@@ -500,11 +556,17 @@ def test_the_distance_of_the_complex_step(appendix, which):
 @pytest.mark.parametrize("which", [0, 1], ids=["fresh", "stored"])
 def test_single_precision(appendix, which):
     names = appendix.names
-    printed, text = appendix.show('"Relative errors in single precision"')[which]
+    printed, text = appendix.show(
+        '"Relative errors in single precision"'
+    )[which]
     title, columns = table(text)
     assert title == "Relative errors in single precision"
     assert columns.pop("gradient") == LABELS
-    assert list(columns) == ["numerical, h = 1e-5", "numerical, h = 0.1", "autograd"]
+    assert list(columns) == [
+        "numerical, h = 1e-5",
+        "numerical, h = 0.1",
+        "autograd",
+    ]
     parameters, x, y = sheet_point()
     single = [p.astype(np.float32) for p in parameters]
     x, y = x.astype(np.float32), y.astype(np.float32)
@@ -515,7 +577,8 @@ def test_single_precision(appendix, which):
     if which == 0:
         for h, (method, shown) in zip((1e-5, 0.1), columns.items()):
             found = names.unflatten(
-                names.numerical_gradient(f, theta, h).astype(float), names.shapes
+                names.numerical_gradient(f, theta, h).astype(float),
+                names.shapes,
             )
             assert found[0].shape == (4, 3), method
             # double rounds a millionth of what single does
@@ -528,11 +591,22 @@ def test_single_precision(appendix, which):
     assert (long[4:] <= 1e-5).all() and (long[:4] <= 0.5).all()
     assert (autograd <= 1e-6).all()
     lines = printed.splitlines()
-    assert lines[0] == "How many ticks the two losses are apart at h = 1e-5:"
-    ticks = names.numerical_gradient(f, theta).astype(float) * 2e-5 / 2.0**-23
+    assert (
+        lines[0] == "How many ticks the two losses are apart at h = 1e-5:"
+    )
+    ticks = (
+        names.numerical_gradient(f, theta).astype(float) * 2e-5 / 2.0**-23
+    )
     expected = names.unflatten(np.abs(np.rint(ticks)), names.shapes)
-    for line, name, apart, gradient in zip(lines[1:], NAMES, expected, right, strict=True):
-        least, most = map(int, re.fullmatch(rf"  entries of {name}: (\d+) to (\d+)", line).groups())
+    for line, name, apart, gradient in zip(
+        lines[1:], NAMES, expected, right, strict=True
+    ):
+        least, most = map(
+            int,
+            re.fullmatch(
+                rf"  entries of {name}: (\d+) to (\d+)", line
+            ).groups(),
+        )
         if which == 0:
             assert (least, most) == (apart.min(), apart.max())
         # the derivative in ticks, but for a few
@@ -544,14 +618,23 @@ def test_single_precision(appendix, which):
 def test_the_costs(appendix, which):
     names = appendix.names
     title, columns = table(appendix.show('"forward passes"')[which][1])
-    assert title == "Time of a gradient, divided by that of a forward pass"
+    assert (
+        title == "Time of a gradient, divided by that of a forward pass"
+    )
     method, passes, small, large = columns.values()
     assert list(columns)[2:] == ["time, P = 46", "time, P = 1882"]
-    assert method == ["backprop", "autograd", "complex step", "numerical gradient"]
+    assert method == [
+        "backprop",
+        "autograd",
+        "complex step",
+        "numerical gradient",
+    ]
     assert passes == ["1", "1", "P", "2P"]
     if which == 0:
         assert_shown(small, names.times.values(), 1)
-        np.testing.assert_allclose(numbers(large), list(names.wide_times.values()), atol=0.51)
+        np.testing.assert_allclose(
+            numbers(large), list(names.wide_times.values()), atol=0.51
+        )
         assert list(names.times) == list(names.wide_times) == method
     large = numbers(large)
     # whatever else the machine does: thousands of passes against two or three
@@ -586,7 +669,9 @@ def test_the_versions(submission):
     names = submission.names
     packages = (names.np, names.torch, names.matplotlib)
     python = names.platform.python_version()
-    expected = [f"Python {python}"] + [f"{p.__name__} {p.__version__}" for p in packages]
+    expected = [f"Python {python}"] + [
+        f"{p.__name__} {p.__version__}" for p in packages
+    ]
     assert fresh[0].splitlines() == expected
     assert [line.split()[0] for line in stored[0].splitlines()] == [
         line.split()[0] for line in expected
