@@ -120,7 +120,7 @@ def definitions(code):
     for cell in code:
         tree = ast.parse(cell.source)
         tree.body = [node for node in tree.body if is_definition(node)]
-        exec(compile(tree, "<definitions>", "exec"), names)
+        exec(compile(tree, "<definitions>", "exec"), names)  # noqa: S102
     return SimpleNamespace(**names)
 
 

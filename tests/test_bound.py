@@ -203,8 +203,12 @@ def test_a_rule_of_two_operands(definitions, operation, precisions):
         with mpmath.workdps(400), np.errstate(all="ignore"):
             assert_inside(
                 compute(a.bounded, b.bounded),
-                lambda tau: compute(a.computed(tau), b.computed(tau)),
-                lambda tau: truth(a.derivatives(tau), b.derivatives(tau)),
+                lambda tau, a=a, b=b: compute(
+                    a.computed(tau), b.computed(tau)
+                ),
+                lambda tau, a=a, b=b: truth(
+                    a.derivatives(tau), b.derivatives(tau)
+                ),
             )
 
 
@@ -221,7 +225,7 @@ def test_a_rule_with_a_plain_array(
             definitions, (2, 3), np.dtype(precisions[0]).type, random
         )
         plain = random.choice(NASTY, (2, 3)).astype(precisions[1])
-        zeros = [to_mpf(np.zeros((2, 3)))] * 3
+        constant = (to_mpf(plain), *[to_mpf(np.zeros((2, 3)))] * 3)
 
         def pair(one, plain=plain):
             return (plain, one) if side == "left" else (one, plain)
@@ -229,11 +233,11 @@ def test_a_rule_with_a_plain_array(
         with mpmath.workdps(400), np.errstate(all="ignore"):
             assert_inside(
                 compute(*pair(a.bounded)),
-                lambda tau, a=a: np.asarray(
+                lambda tau, a=a, pair=pair: np.asarray(
                     compute(*pair(a.computed(tau)))
                 ),
-                lambda tau, a=a, plain=plain: truth(
-                    *pair(a.derivatives(tau), (to_mpf(plain), *zeros))
+                lambda tau, a=a, pair=pair, constant=constant: truth(
+                    *pair(a.derivatives(tau), constant)
                 ),
             )
 
@@ -252,8 +256,8 @@ def test_a_rule_of_one_operand(definitions, operation, dtype):
         with mpmath.workdps(700), np.errstate(all="ignore"):
             assert_inside(
                 compute(a.bounded),
-                lambda tau: np.asarray(compute(a.computed(tau))),
-                lambda tau: truth(a.derivatives(tau)),
+                lambda tau, a=a: np.asarray(compute(a.computed(tau))),
+                lambda tau, a=a: truth(a.derivatives(tau)),
             )
 
 

@@ -6,7 +6,6 @@ rounding noise is checked in a fresh run and in the stored tables, too.
 
 import numpy as np
 import pytest
-from references import sheet_point
 from test_shown import numbers, table
 
 

@@ -131,7 +131,7 @@ def test_where_the_source_cannot_be_had_it_goes_on(
     for cell in code:
         # with larger weights, for another first cell more
         source = cell.source.replace("* 0.01", "* 1")
-        exec(compile(source, "<a cell>", "exec"), names)
+        exec(compile(source, "<a cell>", "exec"), names)  # noqa: S102
     shown = capsys.readouterr().out
     assert "source of backward cannot be had here" in shown
     assert names["faulty"] == {}

@@ -7,6 +7,7 @@ processor, they have to fit each other and what is the same everywhere.
 """
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,7 +122,6 @@ def test_a_table_of_entries(submission, i, which):
     # than a few roundings of the loss, divided by the step
     assert (absolute <= 8 * EPSILON / 1e-5).all() and absolute.any()
     # a sum of five terms, of which each is right to a few roundings
-    _, x, y = sheet_point()
     assert (
         theirs * np.abs(backprop) <= 16 * EPSILON * np.abs(backprop).max()
     ).all()
@@ -679,7 +679,7 @@ def test_the_versions(submission):
 
 
 def test_every_output_that_nbval_ignores_is_read_here(code):
-    source = open(__file__, encoding="utf-8").read()
+    source = Path(__file__).read_text(encoding="utf-8")
     markers = re.findall(r"""\.show\(\s*(f?)(['"])(.*?)\2\s*\)""", source)
     for cell in code:
         if "nbval-ignore-output" not in cell.metadata.get("tags", []):
