@@ -13,7 +13,7 @@ FIGURES = {
     "step_figure": "Figure 4: rounding and truncation against the step",
     "size_figure": "Figure 5: the gradients differ in size",
     "verdict_figure": "Figure 6: which judges find which mistakes",
-    "bound_figure": "Figure 7: no error is above its bound",
+    "bound_figure": "Figure 7: the bound lies above the error",
 }
 NAMES = ["W1", "b1", "W2", "b2", "W3", "b3"]
 
@@ -79,6 +79,10 @@ def test_the_network(appendix):
         assert labels[text].get_position()[0] == layer + 0.5
     layers = [collection.get_offsets() for collection in axes.collections]
     assert [len(layer) for layer in layers] == [3, 4, 4, 2]
+    for layer in layers:  # around the middle, one apart
+        assert (
+            layer[:, 1].sum() == 0 and (np.diff(layer[:, 1]) == 1).all()
+        )
     assert [layer[0, 0] for layer in layers] == [0, 1, 2, 3]
     blue = [
         same_color(c.get_facecolor()[0], appendix.names.BLUE)
@@ -154,8 +158,8 @@ def test_the_ruler(appendix):
     k = np.abs(names.flatten(names.backward(parameters, x, y))).argmin()
     panels = names.ruler_figure.axes
     assert [p.get_title(loc="left") for p in panels] == [
-        "smallest entry, loss with theta_k + h",
-        "smallest entry, loss with theta_k - h",
+        r"loss with $\theta_k + h$, for the smallest entry",
+        r"loss with $\theta_k - h$, for the smallest entry",
     ]
     offs = []
     for sign, axes in zip((1, -1), panels):
@@ -179,6 +183,10 @@ def test_the_ruler(appendix):
         label = labels[f"exact, {abs(off):.3f} ticks away"]
         assert same_color(label.get_color(), exact_dot.get_color())
         assert label.get_position()[0] == pytest.approx(-off)
+        marks = sorted(
+            c.get_segments()[0][0][0] for c in axes.collections
+        )
+        np.testing.assert_allclose(marks, sorted([0, -off]))
         ticks = axes.get_xticks()
         assert (np.diff(ticks) == 1).all() and 0 in ticks
         low, high = axes.get_xlim()
@@ -244,7 +252,7 @@ def test_the_error_against_the_step(appendix):
             assert f"best step {names.scientific(best, 2)}" in labels
         else:
             assert "truncation" not in lines
-            assert "no truncation: the loss is quadratic in W3" in labels
+            assert "no truncation:\nthe loss is quadratic in W3" in labels
         for label, name in pairs.items():
             assert same_color(
                 labels[label].get_color(), lines[name].get_color()
