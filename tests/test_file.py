@@ -88,6 +88,21 @@ def test_no_letter_is_lost_in_a_pdf(stored, code):
         assert text.isascii()
 
 
+def test_no_line_of_a_formula_begins_a_list(stored):
+    # Markdown would cut the formula at a line that begins with a sign
+    for cell in stored.cells:
+        if cell.cell_type != "markdown":
+            continue
+        text = re.sub(r"\$\$.*?\$\$", "", cell.source, flags=re.DOTALL)
+        for formula in re.findall(r"\$([^$]+)\$", text):
+            assert not re.search(r"\n\s*([-+*]|\d+\.)\s", formula), (
+                formula
+            )
+        assert text.count("$") % 2 == 0
+        for block in re.findall(r"\$\$.*?\$\$", cell.source, re.DOTALL):
+            assert "\n\n" not in block
+
+
 def test_an_expression_at_the_top_level_shows_nothing(code):
     """What a shell that shows every value would print in addition."""
     quiet = {"print", "display", "show_table", "show_figure", "announce"}

@@ -88,11 +88,12 @@ def test_a_table_of_entries(submission, i, which):
     assert columns["entry"] == [str(list(k)) for k in np.ndindex(shape)]
     shown = {}
     for method in METHODS:
-        assert all(len(c.split(".")[1]) == 6 for c in columns[method])
+        (digits,) = {len(c.split(".")[1]) for c in columns[method]}
+        assert digits == (6 if i < 2 else 7)
         shown[method] = numbers(columns[method]) * unit
         entries = names.gradients[method][i].ravel()
         if which == 0 or method != "numerical":  # the same everywhere
-            half = 0.5001e-6 * unit
+            half = 0.5001 * 10.0**-digits * unit
             np.testing.assert_allclose(shown[method], entries, 0, half)
     absolute = numbers(columns["numerical: absolute error"])
     relative = numbers(columns["numerical: relative error"])
@@ -113,7 +114,7 @@ def test_a_table_of_entries(submission, i, which):
     # the columns fit each other, as far as their digits go
     gap = np.abs(shown["numerical"] - shown["backprop"])
     np.testing.assert_allclose(
-        gap, absolute, rtol=0.06, atol=1.01e-6 * unit
+        gap, absolute, rtol=0.06, atol=1.01 * 10.0**-digits * unit
     )
     np.testing.assert_allclose(
         relative, absolute / np.abs(backprop), rtol=0.11, atol=1e-20
@@ -177,6 +178,8 @@ def test_the_table_of_all_six(submission, which):
 def test_one_entry_in_numbers(submission, which):
     names = submission.names
     lines = submission.show('print(f"loss with theta_k + h:')[which][0]
+    first, lines = lines.split("\n", 1)
+    assert first == "smallest entry: W1[3, 2]"
     labels = [line.rsplit(maxsplit=1)[0] for line in lines.splitlines()]
     assert labels == [
         "loss with theta_k + h:",
@@ -362,13 +365,13 @@ def test_the_table_of_less_cancellation(submission, which):
         submission.show("What the factored formula gains")[which][1]
     )
     assert title == (
-        "What the factored formula gains (median of the six gradients)"
+        "What the factored formula gains (found: median of the six gradients)"
     )
     targets, ratios, factors = columns.values()
     assert list(columns) == [
         "targets",
-        "mean abs(y) / mean abs(f)",
-        "error is divided by",
+        "predicted: abs(y) / abs(f)",
+        "found: error is divided by",
     ]
     divisors = (1, 8, 64)
     assert targets == ["y", "y / 8", "y / 64"]
@@ -874,7 +877,7 @@ def test_what_the_discussion_prints(submission):
     assert_prints(
         submission,
         "moved networks",
-        ["46 parameters, so 92 moved networks"],
+        ["46 entries, so 92 moved networks"],
     )
     delta3 = (layers["output"] - y) / 5
     a1, a2 = layers["a1"], layers["a2"]
@@ -905,6 +908,12 @@ def test_what_the_discussion_prints(submission):
             f"estimated rounding error of an entry: {2.0**-53 * loss / 1e-5:.3e}"
         ],
     )
+    for name, i in (
+        ("b1_gradient", 1),
+        ("b2_gradient", 3),
+        ("b3_gradient", 5),
+    ):
+        assert getattr(names, name) is names.gradients["backprop"][i]
     norms = [np.linalg.norm(g) for g in right]
     slopes = np.concatenate([a1 * (1 - a1), a2 * (1 - a2)])
     lines = [
@@ -1006,18 +1015,31 @@ def test_what_the_appendix_prints(appendix):
     )
     assert_prints(
         appendix,
-        "largest_bounds = {",
-        [f"step {names.h}: 0 of 25 entries are outside"],
+        "def check(own_backward",
+        ["0 of 25 entries are outside"],
     )
+    theta = names.flatten(names.my_weights)
     steps = (1e-3, 1e-4, 1e-5)
     bounds = [
-        names.error_bounds(names.my_loss, names.my_theta, h).max()
-        for h in steps
+        names.error_bounds(names.my_loss, theta, h).max() for h in steps
     ]
-    assert names.h == steps[int(np.argmin(bounds))]
+    best = steps[int(np.argmin(bounds))]
+    assert names.best_of_steps(names.my_loss, theta) == best
+    # the mistake that the text names, and no other
+    V, W = names.my_weights
+    a = np.tanh(V @ names.my_x)
+    delta = (W @ a - names.my_y) / 6
+    wrong = [((W.T @ delta) * (1 - a)) @ names.my_x.T, delta @ a.T]
+    right = [((W.T @ delta) * (1 - a**2)) @ names.my_x.T, delta @ a.T]
+    for expected, function in (
+        (wrong, names.my_wrong_backward),
+        (right, names.my_backward),
+    ):
+        for one, other in zip(function(names.my_weights), expected):
+            np.testing.assert_allclose(one, other, rtol=1e-11)
     assert_prints(
         appendix,
-        "found = my_wrong_backward",
+        "outside = check(my_wrong_backward",
         [
             "gradient of V: 15 of 15 entries are outside",
             "gradient of W: 0 of 10 entries are outside",
