@@ -76,6 +76,8 @@ def entry_table(run, i, which):
         rf"#### Gradient with respect to {NAMES[i]}, in units of (1e-\d|1)",
         title,
     )
+    # the size of the entries, where they are far below 1
+    assert found[1] == ("1e-6", "1e-6", "1e-4", "1e-3", "1", "1")[i]
     return float(found[1]), columns
 
 
@@ -1050,6 +1052,34 @@ def test_what_the_appendix_prints(appendix):
         'print(f"PyTorch: ',
         ["PyTorch: 0 of 46 entries are outside"],
     )
+
+
+def test_the_check_grants_a_backward_pass_its_rounding(
+    appendix, monkeypatch
+):
+    names = appendix.names
+    seen = {}
+
+    def spy(found, f, theta, h, rounding):
+        seen.update(found=found, f=f, theta=theta, h=h, rounding=rounding)
+        return np.zeros(theta.size, dtype=bool)
+
+    monkeypatch.setitem(names.check.__globals__, "outside_bounds", spy)
+    names.check(names.my_backward, names.my_loss, names.my_weights)
+    theta = names.flatten(names.my_weights)
+    np.testing.assert_array_equal(seen["theta"], theta)
+    assert seen["f"] is names.my_loss
+    assert seen["h"] == names.best_of_steps(names.my_loss, theta)
+    for one, other in zip(
+        seen["found"], names.my_backward(names.my_weights), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    carried = names.my_backward(
+        [names.Bounded(w) for w in names.my_weights]
+    )
+    expected = np.concatenate([g.error.ravel() for g in carried])
+    np.testing.assert_array_equal(seen["rounding"], expected)
+    assert (expected > 0).all()
 
 
 def test_the_other_settings_are_what_they_say(appendix):
