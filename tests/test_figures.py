@@ -440,6 +440,61 @@ def test_the_verdicts_are_those_of_the_judges(appendix):
             assert words[row] == expected, (judge, row)
 
 
+STRENGTH = {  # relative error that is just rejected; each judge's step
+    "gradcheck\nh = 1e-6\na = 1e-5": (1e-3 + 1e-5, 1e-6),
+    "gradcheck\nh = 1e-6\na = 1e-9": (1e-3 + 1e-9, 1e-6),
+    "vector\nh = 1e-7\nlimit 2e-7": (4e-7, 1e-7),
+    "entry\nh = 1e-5\nlimit 1e-4": (1e-4, 1e-5),
+    "norm\nh = 1e-5\nlimit 1e-6": (1e-6, 1e-5),
+    "norm\nh = 1e-3\nlimit 1e-6": (1e-6, 1e-3),
+}
+
+
+@pytest.mark.parametrize("judge", STRENGTH)
+def test_a_judge_is_as_strict_as_its_heading_says(appendix, judge):
+    names = appendix.names
+    point = sheet_point()
+    shapes = [p.shape for p in point[0]]
+    # another numerical gradient for each step, of which one is looked at
+    sizes = {1e-3: 2.0, 1e-5: 3.0, 1e-6: 1.0, 1e-7: 5.0}
+    numerical = {
+        h: [np.full(shape, size) for shape in shapes]
+        for h, size in sizes.items()
+    }
+    limit, h = STRENGTH[judge]
+    for factor, rejects in ((1.01, True), (0.99, False)):
+        found = [n * (1 + factor * limit) for n in numerical[h]]
+        if judge.startswith(("entry", "norm")):  # relative to the larger
+            found = [n / (1 - factor * limit) for n in numerical[h]]
+        verdicts = names.customary_verdicts(found, numerical, *point)
+        assert verdicts[judge] == [rejects] * 6
+    # the same limit for entries that are 0 next to one that is off
+    error = np.zeros(shapes[0])
+    error[0, 0] = 1
+    base = numerical[h]
+    found = [base[0] * (1 + 20 * limit * error), *base[1:]]
+    verdicts = names.customary_verdicts(found, numerical, *point)
+    everywhere = judge.startswith("vector")
+    assert verdicts[judge] == [True, *[everywhere] * 5]
+
+
+def test_the_taylor_test_is_as_strict_as_its_heading_says(
+    appendix, monkeypatch
+):
+    names = appendix.names
+    point = sheet_point()
+    f, theta = names.L, names.theta
+    found = names.backward(*point)
+    rejects = names.taylor_rejects
+    for order, expected in ((1.91, False), (1.89, True)):
+        monkeypatch.setitem(
+            rejects.__globals__,
+            "taylor_order",
+            lambda *_, order=order: order,
+        )
+        assert rejects(f, theta, found, 1e-3) == [expected] * 6
+
+
 def test_pytorchs_gradcheck_gives_the_verdicts_of_its_judge(appendix):
     """The real torch.autograd.gradcheck on every mistake, by gradient."""
     names = appendix.names
