@@ -3,6 +3,8 @@
 import copy
 import logging
 import os
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -26,12 +28,18 @@ def ignored(cell):
     return "nbval-ignore-output" in cell.metadata.get("tags", [])
 
 
+def with_replacements(cell, *replacements):
+    """A copy of the cell with other texts in its source."""
+    cell = copy.deepcopy(cell)
+    for old, new in replacements:
+        assert old in cell.source
+        cell.source = cell.source.replace(old, new)
+    return cell
+
+
 def with_first_cell(cells, *replacements):
     """The names of a run with another first cell."""
-    first = copy.deepcopy(cells[0])
-    for old, new in replacements:
-        assert old in first.source
-        first.source = first.source.replace(old, new)
+    first = with_replacements(cells[0], *replacements)
     return run([first, *cells[1:]])[0]
 
 
@@ -89,19 +97,11 @@ def test_a_readers_own_settings_change_nothing(
     assert_shows_what_is_stored(code, shown)
 
 
-@pytest.mark.parametrize(
-    "replacements",
-    [
-        [(CALL, "initialize(4, 6, 3, 6)"), ("12345", "1")],
-        [("* 0.01", "* 5"), (CALL, "initialize(2, 5, 3, 3)")],
-    ],
-    ids=["larger", "weights 5"],
-)
-def test_another_first_cell_goes_through(
-    code, blank_figures, replacements
-):
+def test_large_weights_go_through(code, blank_figures):
     # no assertion of the notebook fails, nothing is said on stderr
-    names = with_first_cell(code, *replacements)
+    names = with_first_cell(
+        code, ("* 0.01", "* 5"), (CALL, "initialize(2, 5, 3, 3)")
+    )
     assert names.theta.size == sum(p.size for p in names.parameters)
 
 
@@ -121,6 +121,120 @@ def test_a_long_run_says_so_before_it_starts(definitions, capsys):
     assert capsys.readouterr().out == ""
     definitions.announce(1_234_567)
     assert capsys.readouterr().out.startswith("1,234,567 evaluations")
+    definitions.announce(50_000, 6_000)
+    assert capsys.readouterr().out == ""
+    definitions.announce(50_000, 6_001)
+    shown = capsys.readouterr().out
+    assert (
+        "50,000 evaluations of the loss and 6,001 proven bounds" in shown
+    )
+
+
+# what is announced, and what follows, as (evaluations, bounds)
+WATCH = {
+    "def announce(": """
+def announce(evaluations, bounds=0):
+    log.append(("announced", evaluations, bounds))
+""",
+    "def values_of(": """
+unwatched_values_of = values_of
+def values_of(f, rows):
+    log.append(("made", len(rows), 0))
+    return unwatched_values_of(f, rows)
+""",
+    "def error_bounds(": """
+unwatched_error_bounds = error_bounds
+def error_bounds(f, theta, h=1e-5):
+    log.append(("made", -theta.size, theta.size))  # looks at f in each row
+    return unwatched_error_bounds(f, theta, h)
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def larger(code):
+    """The names of a run at another point, watched."""
+    first = with_replacements(
+        code[0], (CALL, "initialize(4, 6, 3, 6)"), ("12345", "1")
+    )
+    watched = [SimpleNamespace(source="log = []")]
+    for number, cell in enumerate([first, *code[1:]]):
+        watched.append(cell)
+        for marker, source in WATCH.items():
+            if marker in cell.source:
+                watched.append(SimpleNamespace(source=source))
+        end = f"log.append(('end', {number}, 0))"
+        watched.append(SimpleNamespace(source=end))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(Figure, "draw", lambda self, renderer: None)
+        return run(watched)[0]
+
+
+def test_a_larger_network_goes_through(larger):
+    assert larger.theta.size == sum(p.size for p in larger.parameters)
+    assert larger.theta.size == 6 * 5 + 6 * 7 + 3 * 7
+
+
+def test_what_is_announced_is_what_follows(code, larger):
+    P = larger.theta.size
+    announced, made, long = [], np.zeros(2, int), 0
+    for kind, *counts in larger.log:
+        if kind == "announced":
+            assert not made.any()  # it comes before the work
+            announced.append(counts)
+        elif kind == "made":
+            made += counts
+        else:
+            source = code[counts[0]].source
+            if "relative_times" in source:
+                made[0] -= (
+                    15 * larger.wide_size
+                )  # the same for any reader
+            if made.sum() > 4 * P or announced:
+                assert announced == [list(made)], source
+                long += 1
+            announced, made = [], np.zeros(2, int)
+    assert long >= 7
+
+
+def cell_with(code, text):
+    """Source of the only cell with the text."""
+    (source,) = [cell.source for cell in code if text in cell.source]
+    return source
+
+
+def test_the_assertion_of_whole_numbers_is_strict(code, appendix):
+    names = dict(vars(appendix.names))
+    source = cell_with(code, "assert is_whole.all()")
+    exec(source, names)  # noqa: S102
+    for k in (0, 45):
+        moved = appendix.names.numerical.copy()
+        moved[k] += names["q"] / 4
+        with pytest.raises(AssertionError):
+            exec(source, {**names, "numerical": moved})  # noqa: S102
+
+
+@pytest.mark.parametrize(
+    "method", ["backprop", "autograd", "complex step"]
+)
+def test_the_assertion_of_the_bound_is_strict(code, appendix, method):
+    names = dict(vars(appendix.names))
+    source = cell_with(code, "assert inside == theta.size")
+    L, theta, shapes = names["L"], names["theta"], names["shapes"]
+    numerical = names["numerical_gradient"](L, theta, 1e-3)
+    bounds = names["error_bounds"](L, theta, 1e-3)
+    bounds = bounds + names["granted"][method]
+    for k in (0, 45):
+        for share, raised in ((0.999, False), (1.001, True)):
+            moved = names["flatten"](names["gradients"][method]).copy()
+            moved[k] = numerical[k] + share * bounds[k]
+            moved = names["unflatten"](moved, shapes)
+            gradients = {**names["gradients"], method: moved}
+            expected = (
+                pytest.raises(AssertionError) if raised else nullcontext()
+            )
+            with expected:
+                exec(source, {**names, "gradients": gradients})  # noqa: S102
 
 
 def test_where_the_source_cannot_be_had_it_goes_on(
