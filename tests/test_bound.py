@@ -822,3 +822,15 @@ def test_every_fault_is_found_and_only_where_it_is(appendix):
 def test_a_replacement_that_changes_nothing_fails_loudly(appendix):
     with pytest.raises(ValueError, match="expected 'no such line' once"):
         appendix.names.plant("no such line", "another")
+
+
+def test_the_sigmoids_derivatives_are_no_larger_than_anywhere(
+    definitions,
+):
+    """At 0, where the local slopes alone would give 1/4 for each of them."""
+    moving = definitions.Bounded(np.zeros(1), d1=np.full(1, 0.1))
+    result = definitions.sigmoid(moving)
+    largest = [0.1 / 4, 0.1**2 / (6 * np.sqrt(3)), 0.1**3 / 8]
+    found = [result.d1, result.d2, result.d3]
+    # the bounds' own arithmetic is paid for, with some 1e-14 of them
+    np.testing.assert_allclose(np.ravel(found), largest, rtol=1e-12)
