@@ -1,6 +1,7 @@
 """The proven bounds hold everywhere, and are tight enough to be of use."""
 
 import tracemalloc
+from fractions import Fraction
 
 import mpmath
 import numpy as np
@@ -834,3 +835,14 @@ def test_the_sigmoids_derivatives_are_no_larger_than_anywhere(
     found = [result.d1, result.d2, result.d3]
     # the bounds' own arithmetic is paid for, with some 1e-14 of them
     np.testing.assert_allclose(np.ravel(found), largest, rtol=1e-12)
+
+
+def test_a_sum_that_is_0_here_is_rounded_where_it_moves_to(definitions):
+    c = 1 + 2.0**-52
+    moving = definitions.Bounded(np.full(1, c), d1=np.full(1, 7.0))
+    result = moving - c
+    assert result.value == 0
+    # 8 is one of the numbers that it moves through
+    rounding = abs(Fraction(8.0 - c) - (Fraction(8) - Fraction(c)))
+    assert rounding == Fraction(1, 2**52)
+    assert float(result.error[0]) >= rounding
