@@ -7,6 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
+
+torch.set_num_threads(1)
 
 import running
 

@@ -141,32 +141,19 @@ def autograd(loss, arrays):
     return {name: tensor.grad for name, tensor in tensors.items()}
 
 
-@pytest.mark.parametrize("numpy", [False, True])
 @pytest.mark.parametrize("write", CODES)
-def test_right_gradients(book, capsys, write, numpy):
-    """The loss, the arrays and the gradients in PyTorch and in NumPy."""
-    loss, arrays = write(np.random.RandomState(numpy))
+def test_right_gradients(book, capsys, write):
+    loss, arrays = write(np.random.RandomState(0))
     found = autograd(loss, arrays)
     before = {name: array.clone() for name, array in as_dict(arrays).items()}
-    if not isinstance(arrays, dict):
-        found = [*found.values()]
-    if numpy and write is relu_softmax:
-        arrays = {n: a.numpy() for n, a in arrays.items()}
-        in_torch, found = loss, {n: g.numpy() for n, g in found.items()}
-
-        def loss(net):
-            assert all(isinstance(a, np.ndarray) for a in net.values())
-            return in_torch(
-                {n: torch.tensor(a) for n, a in net.items()}
-            ).item()
-
-    assert book.check_gradient(loss, arrays, found, entries=20)
+    given = found if isinstance(arrays, dict) else [*found.values()]
+    assert book.check_gradient(loss, arrays, given, entries=20)
     text = capsys.readouterr().out
-    assert text.count("right") == len(before)
+    assert text.count("right") == len(found)
     assert "wrong" not in text and "nan" not in text
     assert ("ouble" in text) == (write is single_precision)
     for name, array in as_dict(arrays).items():
-        assert (torch.as_tensor(array) == before[name]).all()
+        assert (array == before[name]).all()
 
 
 MISTAKES = {
@@ -194,7 +181,7 @@ def test_mistakes(book, capsys, write):
         gradients = found | {name: spoil(found[name])}
         if not isinstance(arrays, dict):
             gradients = [*gradients.values()]
-        assert not book.check_gradient(loss, arrays, gradients, entries=4)
+        assert not book.check_gradient(loss, arrays, gradients, entries=2)
         for line in capsys.readouterr().out.splitlines():
             bad = "wrong" in line or "nothing can be told" in line
             assert bad == line.startswith(f"{name} (")

@@ -250,7 +250,7 @@ def test_mistakes_and_judges(book, grid):
         ["1e-7", "1e-7"],
         ["1e-5", "1e-5"],
         ["1e-5", "1e-7"],
-        ["5"],
+        ["5", "1e-7"],
     ]
 
 
