@@ -65,17 +65,16 @@ def other_runs(code):
     """
     first, *others = [cell.source for cell in code]
     spawn = multiprocessing.get_context("spawn")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        ProcessPoolExecutor(1, mp_context=spawn) as pool,
-    ):
-        for name in "HOME", "USERPROFILE", "MPLCONFIGDIR", "IPYTHONDIR":
-            patch.setenv(name, os.devnull + "/nowhere")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
 
         def start(*cells, **options):
             return pool.submit(running.texts_shown, cells, **options)
 
-        futures = {"nothing": start(first, *others, painted=True)}
+        with pytest.MonkeyPatch.context() as patch:
+            for name in "HOME", "USERPROFILE", "MPLCONFIGDIR", "IPYTHONDIR":
+                patch.setenv(name, os.devnull + "/nowhere")
+            # the process starts here, and keeps these
+            futures = {"nothing": start(first, *others, painted=True)}
         for name, changes in FIRST_CELLS.items():
             changed = first
             for piece, other in changes.items():
