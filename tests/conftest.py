@@ -59,7 +59,7 @@ def readme():
 
 @pytest.fixture(scope="session", autouse=True)
 def other_runs(code):
-    """{name: future of what the cells show} of runs in another process.
+    """{name: future of (texts, images)} of runs in another process.
 
     They go on while the other tests do, in a home that cannot be written.
     """
@@ -68,7 +68,7 @@ def other_runs(code):
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
 
         def start(*cells, **options):
-            return pool.submit(running.texts_shown, cells, **options)
+            return pool.submit(running.shown_by, cells, **options)
 
         with pytest.MonkeyPatch.context() as patch:
             for name in "HOME", "USERPROFILE", "MPLCONFIGDIR", "IPYTHONDIR":
@@ -87,7 +87,7 @@ def other_runs(code):
 
 @pytest.fixture(scope="session")
 def whole_run(other_runs, code):
-    """(names, text shown by each cell) of a run; nbval paints figures."""
+    """(names, texts, images) of a run that does not paint its figures."""
     running.leave_figures_unpainted()
     return running.run([cell.source for cell in code])
 

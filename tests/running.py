@@ -1,5 +1,7 @@
 """Runs of the notebook's code cells in a fresh shell of this process."""
 
+import base64
+import struct
 import warnings
 from types import SimpleNamespace
 
@@ -12,14 +14,24 @@ def text_of(data):
     return data.get("text/markdown", "")
 
 
+def sizes_of_images(outputs):
+    """[(width, height)] of what is displayed as PNG, in pixels."""
+    images = [data["image/png"] for data in outputs if "image/png" in data]
+    images = [
+        base64.b64decode(image) if isinstance(image, str) else image
+        for image in images
+    ]
+    return [struct.unpack(">II", image[16:24]) for image in images]
+
+
 def run(sources, twice=False):
-    """The names that code cells define, and the text that each one shows.
+    """(names, texts, images): what code cells define, and what they show.
 
     What a reader would see on stderr, and every warning, is an error.
     """
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance()
-    shown = []
+    shown, displayed = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for source in sources:
@@ -29,9 +41,11 @@ def run(sources, twice=False):
                 result.raise_error()
                 if captured.stderr:
                     raise AssertionError(captured.stderr)
-            texts = [text_of(output.data) for output in captured.outputs]
-            shown.append(captured.stdout + "".join(texts))
-    return SimpleNamespace(**shell.user_ns), shown
+            data = [output.data for output in captured.outputs]
+            displayed += data
+            shown.append(captured.stdout + "".join(map(text_of, data)))
+    images = sizes_of_images(displayed)
+    return SimpleNamespace(**shell.user_ns), shown, images
 
 
 def leave_figures_unpainted():
@@ -41,8 +55,8 @@ def leave_figures_unpainted():
     Figure.draw = lambda self, renderer: None
 
 
-def texts_shown(sources, twice=False, painted=False):
-    """What each cell shows; for runs in another process."""
+def shown_by(sources, twice=False, painted=False):
+    """(texts, images) of a run; for runs in another process."""
     if not painted:
         leave_figures_unpainted()
-    return run(sources, twice)[1]
+    return run(sources, twice)[1:]

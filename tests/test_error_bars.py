@@ -61,7 +61,6 @@ FUNCTIONS = {  # the function, its derivative, the interval of the points
     "log": (np.log, lambda t: 1 / t, (0.01, 3)),
     "1/t": (lambda t: 1 / t, lambda t: -1 / t**2, (0.01, 3)),
     "sqrt": (np.sqrt, lambda t: 1 / mp.sqrt(t) / 2, (0.001, 3)),
-    "arcsin": (np.arcsin, lambda t: 1 / mp.sqrt(1 - t * t), (-0.99, 0.99)),
     "fast sine": (
         lambda t: np.sin(60000 * t),
         lambda t: 60000 * mp.cos(60000 * t),
@@ -87,18 +86,11 @@ FUNCTIONS = {  # the function, its derivative, the interval of the points
         lambda t: -40 * t * mp.exp(-20 * t**2),
         (-2, 2),
     ),
-    "growth": (
-        lambda t: np.exp(8 * t * t),
-        lambda t: 16 * t * mp.exp(8 * t * t),
-        (-2, 2),
-    ),
     "overflow": (
         lambda t: np.exp(-500 * t),
         lambda t: -500 * mp.exp(-500 * t),
         (-0.1, 0.1),
     ),
-    "power": (lambda t: t**20, lambda t: 20 * t**19, (-2, 2)),
-    "cubic": (lambda t: t**3, lambda t: 3 * t**2, (-2, 2)),
     "offset": (
         lambda t: 1e6 + np.sin(t),
         mp.cos,
@@ -111,7 +103,6 @@ FUNCTIONS = {  # the function, its derivative, the interval of the points
     ),
     "tiny": (lambda t: 1e-30 * t**2, lambda t: 2 * t * mp.mpf(1e-30), (-3, 3)),
     "constant": (lambda t: 0 * t + 3.7, lambda t: mp.mpf(0), (-3, 3)),
-    "zero": (lambda t: 0 * t, lambda t: mp.mpf(0), (-3, 3)),
     "cancellation": (
         lambda t: (1 + 1e-8 * t) ** 2 - 1,
         lambda t: 2 * (1 + t * mp.mpf(1e-8)) * mp.mpf(1e-8),
@@ -149,7 +140,6 @@ BLUNT = {
     "two decimals",
     "noise of 1e-6",
     "constant",
-    "zero",
 }
 
 

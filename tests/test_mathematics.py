@@ -85,16 +85,6 @@ def test_numerical_gradient_is_the_central_quotient(book, point, h):
         assert off <= tolerance + 4 * exact.U * abs(found[k])
 
 
-def test_numerical_gradients_of_the_parameters(book, point):
-    parameters, *_ = point
-    theta, L = book.flatten(parameters), book.loss_function(*point)
-    found = book.numerical_gradients(*point, 1e-3)
-    assert [f.shape for f in found] == [p.shape for p in parameters]
-    assert (
-        book.flatten(found) == book.numerical_gradient(L, theta, 1e-3)
-    ).all()
-
-
 @pytest.mark.parametrize("P", [1, 63, 64, 65, 130])
 def test_more_entries_than_rows_at_a_time(book, P):
     c = np.arange(1.0, P + 1)
