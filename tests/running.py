@@ -34,6 +34,11 @@ def run(sources, twice=False):
     shown, displayed = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # as Python does: those of packages are not shown to a reader
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings(
+            "error", category=DeprecationWarning, module="__main__"
+        )
         for source in sources:
             for _ in range(1 + twice):
                 with capture_output() as captured:

@@ -372,3 +372,34 @@ w = np.ones((2, 3))
 def test_what_does_not_match_is_refused(book, arrays, found):
     with pytest.raises(ValueError, match="array|gradient"):
         book.check_gradient(lambda a: 1 / 0, arrays, found)
+
+
+@pytest.mark.parametrize(
+    "found, value, bar, right, text",
+    [
+        # as many digits as the bar is smaller than the gradient, up to 15
+        (5.0, 5.0, 1e-3, True, "confirmed to 3 digits"),
+        (5.0, 5.0 + 2e-3, 1e-3, True, "confirmed to 3 digits"),
+        (5.0, 5.0, 1e-17, True, "confirmed to 15 digits"),
+        # a bar of a hundredth tells, and a wider one does not
+        (5.0, 5.0, 0.049, True, "confirmed to 2 digits"),
+        (5.0, 5.0, 0.06, False, "the error bars are too wide"),
+        (5.0, 5.0, np.inf, False, "nothing can be told"),
+        # zero is told to within 1e-7 of all gradients, whose norm is 10
+        (0.0, 1e-7, 9e-7, True, "zero to within 9e-07"),
+        (0.0, 0.0, 1.5e-6, False, "the error bars are too wide"),
+        (0.0, 9e-7, 3e-7, False, "the error bars are too wide"),
+    ],
+)
+def test_verdicts(book, found, value, bar, right, text):
+    columns = [np.array([number]) for number in (found, value, bar)]
+    index = np.zeros((1, 1), int)
+    answer = book.verdict(*columns, np.array([False]), index, 10.0)
+    assert answer[0] == right and text in answer[1]
+    # an entry of which nothing is told does not silence the others
+    if right:
+        columns = [
+            np.append(c, more) for c, more in zip(columns, (1, 1, np.inf))
+        ]
+        answer = book.verdict(*columns, np.zeros(2, bool), index, 10.0)
+        assert not answer[0] and text in answer[1]

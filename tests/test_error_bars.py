@@ -28,7 +28,7 @@ def networks(book, request):
     fit = request.param == "near a fit"
     draw = np.random.RandomState(2026 + fit)
     rows = []
-    for _ in range(300 if fit else 1000):
+    for _ in range(200 if fit else 1000):
         point = draw_network(draw, fit)
         right = book.flatten(exact.forward_and_backward(*point)[2])
         value, bar = book.gradient_with_error(

@@ -197,6 +197,20 @@ def bars(book):
     ]
 
 
+def hundred_networks(book):
+    outside = 0
+    for seed in range(100):
+        scale = 10 ** (seed / 33 - 2)
+        point = exact.network(seed, (3, 4, 4, 2, 5), scale)
+        value, bar = book.gradient_with_error(
+            book.loss_function(*point), book.flatten(point[0])
+        )
+        off = np.abs(value - book.flatten(book.backward(*point)))
+        outside += np.sum(off > bar)
+    # one in a thousand may be outside
+    return [Near([outside, 4600], [4.6, 0])]
+
+
 class Mixed:
     """A row of several kinds."""
 
@@ -245,6 +259,7 @@ SHOWN = [
     (lambda book: rounding_errors(book, "complex step"), []),
     (single, []),
     (bars, NAMES),
+    (hundred_networks, []),
     (check_of_ReLUs, []),
     (check_with_a_mistake, []),
     (check_of_the_model, []),
@@ -313,7 +328,8 @@ def test_numbers(book, ignored, i, stored):
     kinds, rows = expected(book), rows_of(text)
     assert len(rows) == len(kinds), text
     for kind, row in zip(kinds, rows):
-        assert_row(kind, row, fresh=not stored)
+        # what the last three show is written out, not computed by the run
+        assert_row(kind, row, fresh=not stored and i < len(SHOWN) - 3)
 
 
 @pytest.mark.parametrize("stored", [False, True])
