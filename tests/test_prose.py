@@ -95,6 +95,8 @@ def numbers(book):
         "7.5": {
             "16": 4**2,
             "15": 4**2 - 1,
+            "28": 2 * book.STEPS.size,
+            "182": 13 * book.STEPS.size,
             "924": sum(math.comb(6, i) ** 2 for i in range(7)),
             "0.01": 0.01,
             "10": 10,
