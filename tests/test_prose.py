@@ -37,7 +37,10 @@ def relative_errors(book, method):
 def digits(errors):
     """How many digits agree, the least and the most."""
     found = np.floor(-np.log10(errors + EPS / 4))
-    return about(found.min(), 1.2), about(found.max(), 1.1)
+    # one digit more or less
+    return [
+        about(n, 1.1 if n >= 10 else 1.2) for n in (found.min(), found.max())
+    ]
 
 
 def numbers(book):
