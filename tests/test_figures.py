@@ -221,18 +221,36 @@ def rejections(book, point, found):
     ]
 
 
+def spoiled(found, right):
+    """For each of six gradients, whether it is off by more than noise."""
+    return [
+        np.abs(a - b).max() > 1e-9 * np.abs(b).max()
+        for a, b in zip(found, right)
+    ]
+
+
+def test_table_of_mistakes(book, shown):
+    right = book.gradients["backprop"]
+    for texts in zip(*shown):  # of the run, and as stored
+        (table,) = [text for text in texts if text.startswith("| mistake")]
+        columns = [row.split(" | ")[-1] for row in table.splitlines()[2:]]
+        for column, found in zip(
+            columns, mistaken_gradients(book), strict=True
+        ):
+            named = NAMES if "all" in column else re.findall(r"\w\d", column)
+            wrong = spoiled(found, right)
+            assert named == [n for n, bad in zip(NAMES, wrong) if bad]
+
+
 def test_mistakes_and_judges(book, grid):
     cells, judges = grid
     point = book.parameters, book.x, book.y
     right = book.gradients["backprop"]
     *mistakes, last, near = cells.values()
     for row, found in zip(mistakes, mistaken_gradients(book), strict=True):
-        spoiled = [
-            np.abs(a - b).max() > 1e-9 * np.abs(b).max()
-            for a, b in zip(found, right)
-        ]
+        wrong = spoiled(found, right)
         for (word, _), rejected in zip(row, rejections(book, point, found)):
-            caught = [r for r, bad in zip(rejected, spoiled) if bad]
+            caught = [r for r, bad in zip(rejected, wrong) if bad]
             some = "in part" if any(caught) else "missed"
             assert word == ("found" if all(caught) else some)
     words = {True: "rejected", False: "passed"}

@@ -353,3 +353,48 @@ def test_verdicts_of_the_checks(ignored, stored):
     names = [line.split()[0] for line in texts[2][:-1]]
     kinds = ("weight", "bias")
     assert names == [f"{i}.{kind}" for i in (0, 2, 4) for kind in kinds]
+
+
+def arrays_in(text):
+    """[(first word of the line above, numbers)] of printed arrays."""
+    pattern = r"^(\w\S*)[^\n]*\n((?: *\[.*\n?)+)"
+    return [
+        (name.rstrip(","), NUMBER.findall(numbers))
+        for name, numbers in re.findall(pattern, text, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_outputs_and_gradients_stand_under_their_names(
+    book, code, shown, stored
+):
+    layers = book.forward(book.parameters, book.x)
+    names = [f"dL/d{name}" for name in NAMES]
+    right = book.gradients["backprop"]
+    for piece, labels, arrays in (
+        ("a1, a2, output = ", ["a1", "a2", "output"], layers),
+        ("torch_layers = ", ["a1", "a2", "output"], layers),
+        ("{param.grad", names, right),
+    ):
+        (text,) = [
+            texts[stored]
+            for cell, texts in zip(code, shown)
+            if piece in cell.source and texts[stored]
+        ]
+        found = arrays_in(text)
+        assert [name for name, _ in found] == labels
+        for (_, written), array in zip(found, arrays):
+            assert_row(Exact(array), written, fresh=True)
+
+
+def test_stored_table_is_that_of_the_stored_arrays(ignored):
+    """Relative errors, as far as the arrays' digits tell them."""
+    (table,) = rows_of(ignored[4][1])
+    found = [array for i in (5, 6, 7) for array in arrays_in(ignored[i][1])]
+    for i, written in enumerate(table):
+        numerical, backprop, _ = (numbers for _, numbers in found[3 * i :][:3])
+        size = np.linalg.norm(as_floats(backprop))
+        off = np.linalg.norm(as_floats(numerical) - as_floats(backprop))
+        units = [half_unit(n) for n in (*numerical, *backprop)]
+        room = 2 * np.linalg.norm(units) / size + half_unit(written)
+        assert abs(float(written) - off / size) <= room
