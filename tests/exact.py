@@ -42,12 +42,11 @@ def forward_and_backward(parameters, x, y):
 
 def loss(theta, parameters, x, y):
     """The loss with the entries of theta in place of the parameters."""
-    cut, start = [], 0
-    for parameter in parameters:
-        part = theta[start : start + parameter.size]
-        cut.append(part.reshape(parameter.shape))
-        start += parameter.size
-    return forward_and_backward(cut, x, y)[1]
+    parts = np.split(theta, np.cumsum([p.size for p in parameters[:-1]]))
+    pairs = zip(parts, parameters, strict=True)
+    return forward_and_backward([v.reshape(p.shape) for v, p in pairs], x, y)[
+        1
+    ]
 
 
 def distance(found, exact):
