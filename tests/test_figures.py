@@ -50,7 +50,7 @@ def test_one_unit(figures):
         " ".join, (rows[height] for height in sorted(rows))
     )
     numbers = [
-        [float(n) for n in re.findall(r"(?<!\w)\d[\d.]*", row)]
+        [float(n) for n in re.findall(r"(?<!\w)-?\d[\d.]*", row)]
         for row in (values, derivatives)
     ]
     assert numbers[0] == [1, round(np.log(3), 3), 3 / 4, 9 / 2, 1 / 8]
