@@ -32,6 +32,18 @@ def stored_text(cell):
     )
 
 
+def parse(number):
+    """The value of a number and half a unit of its last digit, as written.
+
+    Zero is exact: 0.0e+00 is written for nothing else.
+    """
+    mantissa, _, exponent = number.replace(",", "").partition("e")
+    value = float(f"{mantissa}e{exponent or 0}")
+    decimals = len(mantissa.partition(".")[2])
+    unit = 10.0 ** (int(exponent or 0) - decimals)
+    return value, 0.5001 * unit * (value != 0)
+
+
 def sizes_of_figures(displayed):
     """[(width, height)] of the PNG images in displayed data, in pixels."""
     images = [data["image/png"] for data in displayed if "image/png" in data]

@@ -1,12 +1,10 @@
-"""Networks at other points, and their loss and gradient to 60 digits."""
+"""Networks at other points, and their loss and gradients to 60 digits."""
 
 from decimal import Decimal, localcontext
 
 import numpy as np
 
-DIGITS = 60
 U = 2.0**-53  # half the spacing of doubles, relative
-
 as_decimals = np.vectorize(lambda v: Decimal(float(v)), otypes=[object])
 sigmoid = np.vectorize(lambda z: 1 / (1 + (-z).exp()), otypes=[object])
 
@@ -21,9 +19,9 @@ def network(seed, sizes, scale=1.0):
 
 
 def forward_and_backward(parameters, x, y):
-    """(a1, a2, output), loss and six gradients, as arrays of Decimal."""
+    """[a1, a2, output], loss and six gradients, rounded to doubles."""
     with localcontext() as context:
-        context.prec = DIGITS
+        context.prec = 60
         W1, b1, W2, b2, W3, b3 = (as_decimals(p) for p in parameters)
         x, y = as_decimals(x), as_decimals(y)
         a1 = sigmoid(W1 @ x + b1[:, np.newaxis])
@@ -37,7 +35,11 @@ def forward_and_backward(parameters, x, y):
         gradients = []
         for delta, inputs in (delta1, x), (delta2, a1), (delta3, a2):
             gradients += [delta @ inputs.T, delta.sum(axis=1)]
-        return (a1, a2, output), loss, gradients
+    layers, gradients = (
+        [array.astype(float) for array in arrays]
+        for arrays in ([a1, a2, output], gradients)
+    )
+    return layers, float(loss), gradients
 
 
 def loss(theta, parameters, x, y):
@@ -47,17 +49,6 @@ def loss(theta, parameters, x, y):
     return forward_and_backward([v.reshape(p.shape) for v, p in pairs], x, y)[
         1
     ]
-
-
-def distance(found, exact):
-    """|found - exact| as floats; infinite where found is not finite."""
-    with localcontext() as context:
-        context.prec = DIGITS
-        off = [
-            float(abs(Decimal(float(f)) - e)) if np.isfinite(f) else np.inf
-            for f, e in zip(np.ravel(found), np.ravel(exact))
-        ]
-    return np.reshape(off, np.shape(found))
 
 
 def tolerances(parameters, x, y):

@@ -29,9 +29,8 @@ def normal(*shape):
     return torch.tensor(draw.standard_normal(shape))
 
 
-X, Y, wide, series = (
-    normal(*shape) for shape in ((15, 4), (15, 3), (6, 300), (20, 2, 3))
-)
+X, Y = normal(15, 4), normal(15, 3)
+wide, series = normal(6, 300), normal(20, 2, 3)
 labels = torch.tensor(draw.randint(3, size=15))
 image = draw.rand(1, 1, 9, 9) * (draw.rand(1, 1, 9, 9) < 0.4)
 image[..., :4, :5] = 0  # black pixels
@@ -192,20 +191,18 @@ def test_three_hundred_right_gradients(check):
     assert wrong <= 3 and told >= 80
 
 
-def test_corners(check):
+@pytest.mark.parametrize(
+    "slope, verdict",
+    [(-1.0, "right"), (1.0, "right"), (0.0, "right"), (11.0, "wrong")]
+    + [(slope, "nothing can be told") for slope in (0.5, 1.5)],
+)
+def test_corners(check, slope, verdict):
     """At 0, |t| has the slopes -1 and 1 and the mean 0."""
-    untold = "nothing can be told"
-    verdicts = {-1: "right", 1: "right", 0: "right"}
-    verdicts |= {0.5: untold, 1.5: untold, 11: "wrong"}
-    for slope, verdict in verdicts.items():
-        right, text = check(
-            lambda a: abs(a[0]).sum(),
-            [np.array([0.0, 2.0])],
-            [np.array([slope, 1.0])],
-        )
-        assert right == (verdict == "right") and verdict in text
-        # 0 is what a central difference finds, and 11 no slope at all
-        assert ("corner" in text) == (slope not in (0, 11))
+    arrays, found = [np.array([0.0, 2.0])], [np.array([slope, 1.0])]
+    right, text = check(lambda a: abs(a[0]).sum(), arrays, found)
+    assert right == (verdict == "right") and verdict in text
+    # 0 is what a central difference finds, and 11 no slope at all
+    assert ("corner" in text) == (slope not in (0, 11))
 
 
 def test_losses_that_have_no_value_to_check(book, check):
@@ -226,17 +223,18 @@ def test_losses_that_have_no_value_to_check(book, check):
 def test_a_loss_that_is_not_defined_everywhere(check):
     def loss(arrays):
         """math.log raises where an entry is not positive."""
-        return sum(math.log(v) for v in arrays["w"]) + arrays["v"].sum()
+        return sum(math.log(v) for v in arrays["w"]) + arrays["v"]
 
     for w, sign, expected in (
         ([0.3, 5.0], 1, "w (2 entries): right"),
         ([1e-9, 5.0], 1, "nothing can be told of 1"),
         ([1e-9, 5.0], -1, "wrong in 1,"),
     ):
-        arrays = {"w": np.array(w), "v": np.ones(2)}
-        found = {"v": np.ones(2), "w": sign / arrays["w"]}
+        arrays = {"w": np.array(w), "v": np.array(3.0)}
+        found = {"v": np.array(1.0), "w": sign / arrays["w"]}
         right, text = check(loss, arrays, found)
         assert expected in text and right == ("right" in expected)
+        assert "v (1 entry): right" in text
 
 
 def test_numbers_of_all_kinds(check):
@@ -296,14 +294,8 @@ VERDICTS = [  # gradient, value, bar, whether it is right, what is said
 
 @pytest.mark.parametrize("found, value, bar, right, text", VERDICTS)
 def test_verdicts(book, found, value, bar, right, text):
-    index = np.zeros((1, 1), int)
-    # an entry of which nothing is told does not silence the others
-    for more in [], [1.0]:
-        columns = [
-            np.array([found, *more]),
-            np.array([value, *more]),
-            np.array([bar, *(np.inf for _ in more)]),
-        ]
-        wrong = np.zeros(1 + len(more), bool)
-        answer = book.verdict(*columns, wrong, index, 10.0)
-        assert answer[0] == (right and not more) and text in answer[1]
+    columns = np.array([[found, 1.0], [value, 1.0], [bar, np.inf]])
+    # the second entry, of which nothing is told, does not silence the first
+    for n in 1, 2:
+        answer = book.verdict(*columns[:, :n], np.zeros(n, bool), None, 10.0)
+        assert answer[0] == (right and n == 1) and text in answer[1]

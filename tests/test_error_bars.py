@@ -1,5 +1,7 @@
 """gradient_with_error against derivatives to 60 digits."""
 
+from types import SimpleNamespace
+
 import mpmath
 import numpy as np
 import pytest
@@ -15,49 +17,39 @@ def draw_network(draw, fit):
     kind = draw.randint(4)
     if fit or kind == 0:
         layers, _, _ = exact.forward_and_backward(parameters, x, y)
-        power = draw.uniform(-8, -3) if fit else draw.uniform(-8, -1)
-        y = layers[-1].astype(float) + 10**power * y
+        y = layers[-1] + 10 ** draw.uniform(-8, -3 if fit else -1) * y
     elif kind == 1:
         y = y * 10 ** draw.uniform(-5, 5)
     return parameters, x, y
 
 
 @pytest.mark.parametrize(
-    "count, fit, widest, largest",
-    [(800, False, 1e-8, 1e-11), (200, True, 1e-6, 1e-9)],
+    "count, fit, widest", [(800, False, 1e-9), (200, True, 1e-7)]
 )
-def test_networks(book, count, fit, widest, largest):
+def test_networks(book, count, fit, widest):
     """A rounding that is the same at every step is not seen near a fit."""
     draw = np.random.RandomState(2026 + fit)
-    rows, in_norms = [], []
+    rows = []
     for _ in range(count):
         point = draw_network(draw, fit)
         right = book.flatten(exact.forward_and_backward(*point)[2])
         value, bar = book.gradient_with_error(
             book.loss_function(*point), book.flatten(point[0])
         )
-        error = exact.distance(value, right)
-        right = np.abs(right.astype(float))
-        rows.append([error, bar, right])
-        in_norms.append(np.linalg.norm(error) / np.linalg.norm(right))
+        rows.append([np.abs(value - right), bar, np.abs(right)])
     error, bar, right = np.concatenate(rows, axis=1)
-    assert np.isfinite(bar).all()
+    assert np.isfinite(error).all() and np.isfinite(bar).all()
     # the shares and sizes that the bars are made for
     assert np.mean(error > bar) <= 1e-3
     assert np.mean(error > 5 * bar) <= 5e-4
     assert np.median(bar / right) <= widest
-    assert np.median(in_norms) <= largest
 
 
-def rounded(m, value, how):
-    """The value as NumPy is to round it, and as mpmath has it."""
-    return how(value) if m is np else value
-
-
-def single(t):
-    return t.astype(np.float32)
-
-
+# mpmath with NumPy's names for roundings, which leave a number as it is
+MP = SimpleNamespace(
+    **vars(mpmath),
+    **dict.fromkeys(["single", "half", "round"], lambda v, *_: v),
+)
 FUNCTIONS = {  # of NumPy or mpmath and t, and the interval of the points
     "log": (lambda m, t: m.log(t), 0.01, 3),
     "1/t": (lambda m, t: 1 / t, 0.01, 3),
@@ -75,29 +67,14 @@ FUNCTIONS = {  # of NumPy or mpmath and t, and the interval of the points
     "cancellation": (lambda m, t: (1 + 1e-8 * t) ** 2 - 1, -2, 2),
     "pole nearby": (lambda m, t: 1 / (1 + 25 * t**2), -2, 2),
     "third derivative jumps": (lambda m, t: abs(t) * t**2, -2, 2),
-    "single": (lambda m, t: m.sin(rounded(m, t, single)), -3, 3),
-    "part": (lambda m, t: m.sin(rounded(m, t, single)) + t**2, -3, 3),
-    "half": (lambda m, t: rounded(m, m.sin(t), np.float16), -2, 2),
-    "six decimals": (
-        lambda m, t: rounded(m, m.exp(t), lambda v: np.round(v, 6)),
-        -2,
-        2,
-    ),
-    "two decimals": (
-        lambda m, t: rounded(m, m.exp(t), lambda v: np.round(v, 2)),
-        -2,
-        2,
-    ),
-    "noise": (
-        lambda m, t: rounded(
-            m, m.sin(t), lambda v: v + 1e-6 * np.sin(1e12 * np.exp(t))
-        ),
-        -2,
-        2,
-    ),
+    "single": (lambda m, t: m.sin(m.single(t)), -3, 3),
+    "part": (lambda m, t: m.sin(m.single(t)) + t**2, -3, 3),
+    "half": (lambda m, t: m.half(m.sin(t)), -2, 2),
+    "six decimals": (lambda m, t: m.round(m.exp(t), 6), -2, 2),
+    "two decimals": (lambda m, t: m.round(m.exp(t), 2), -2, 2),
 }
 # what these tell is as little as they hold: their bars may be wide
-BLUNT = {"half", "six decimals", "two decimals", "noise", "constant"}
+BLUNT = {"half", "six decimals", "two decimals", "constant"}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -109,11 +86,10 @@ def test_functions(book, name):
         (value,), (bar,) = book.gradient_with_error(
             lambda rows: f(np, rows[:, 0]), np.array([t])
         )
-        with mpmath.workdps(exact.DIGITS):
-            right = mpmath.diff(lambda t: f(mpmath, t), mpmath.mpf(t))
-            error = float(abs(mpmath.mpf(float(value)) - right))
-        assert error <= 5 * bar
-        shares.append(bar / abs(float(right)) if right else np.inf)
+        with mpmath.workdps(60):
+            right = float(mpmath.diff(lambda t: f(MP, t), mpmath.mpf(t)))
+        assert abs(value - right) <= 5 * bar
+        shares.append(bar / abs(right) if right else np.inf)
     assert name in BLUNT or np.median(shares) <= 1e-4
 
 
@@ -130,8 +106,7 @@ def test_kinks(book, power):
             return np.sin(t) + size * np.maximum(t - kink, 0)
 
         (value,), (bar,) = book.gradient_with_error(f, np.array([t]))
-        error = abs(value - np.cos(t) - size * (t > kink))
-        assert error <= bar + 4 * exact.U * (1 + size)
+        assert abs(value - np.cos(t) - size * (t > kink)) <= bar
 
 
 def test_rounding_error(book):
@@ -188,8 +163,7 @@ def test_directions_in_which_nothing_changes(book):
             value, bar = book.gradient_with_error(
                 lambda rows, w=w: (1e10 + np.sin(rows @ w)) - 1e10, t
             )
-            error = np.abs(value - w * np.cos(t @ w))
-            assert (error <= 5 * bar).all()
+            assert (np.abs(value - w * np.cos(t @ w)) <= 5 * bar).all()
 
 
 def test_what_is_not_finite(book):

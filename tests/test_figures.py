@@ -5,25 +5,9 @@ import re
 import numpy as np
 import pytest
 from matplotlib.colors import same_color
-from matplotlib.figure import Figure
-
-import exact
 
 NAMES = ["W1", "b1", "W2", "b2", "W3", "b3"]
 norm = np.linalg.norm
-
-
-@pytest.fixture(scope="module")
-def figures(book):
-    """{number in its title: figure}."""
-    numbered = {}
-    for figure in vars(book).values():
-        if isinstance(figure, Figure):
-            titles = [axes.get_title() for axes in figure.axes]
-            titles.append(figure.get_suptitle())
-            (number,) = re.findall(r"Figure (\d)", " ".join(titles))
-            numbered[int(number)] = figure
-    return numbered
 
 
 def assert_named(axes, words):
@@ -39,61 +23,49 @@ def rms(array):
     return np.sqrt(np.mean(array**2))
 
 
-def test_one_unit(figures):
+def test_figure_1(book):
     """x = 2, w1 = 1, b1 = ln 3 - 2, w2 = 6, b2 = 0, y = 4."""
-    (axes,) = figures[1].axes
-    rows = {}
-    for text in sorted(axes.texts, key=lambda text: text.get_position()):
-        height = text.get_position()[1]
-        rows.setdefault(height, []).append(text.get_text())
-    derivatives, factors, *_, names, _, values = map(
-        " ".join, (rows[height] for height in sorted(rows))
-    )
-    numbers = [
-        [float(n) for n in re.findall(r"(?<!\w)-?\d[\d.]*", row)]
-        for row in (values, derivatives)
-    ]
-    assert numbers[0] == [1, round(np.log(3), 3), 3 / 4, 9 / 2, 1 / 8]
-    assert numbers[1] == [9 / 8, 9 / 16, 3, 1 / 2, 1]
-    assert names == r"$w_1$ $z$ $a$ $f$ $\mathcal{L}$"
-    ratios = [a / b for a, b in zip(numbers[1], numbers[1][1:])]
-    found = re.findall(r"= (\d+)(?:/(\d+))?\$", factors)
-    assert ratios == [int(a) / int(b or 1) for a, b in found]
+    (axes,) = book.figure1.axes
+    texts = [text.get_text() for text in axes.texts]
+    names, values, derivatives = (texts[i:15:3] for i in range(3))
+    assert names == ["$w_1$", "$z$", "$a$", "$f$", r"$\mathcal{L}$"]
+    assert values == ["1", f"{np.log(3):.4g}", "0.75", "4.5", "0.125"]
+    assert derivatives == ["1.125", "0.5625", "3", "0.5", "1"]
+    factors = "".join(texts[17:27:3])
+    assert re.findall(r"= (.*?)\$", factors) == ["2", "3/16", "6", "1/2"]
+    # values stand above derivatives
+    assert axes.texts[1].get_position()[1] > axes.texts[2].get_position()[1]
 
 
-def test_error_against_the_step(book, figures):
-    panels = figures[2].axes
-    point = book.parameters, book.x, book.y
-    for axes, name in zip(panels, ["W1", "W3"], strict=True):
-        assert name in axes.get_title() and axes.get_xlabel()
-        assert axes.get_xscale() == axes.get_yscale() == "log"
-        i = NAMES.index(name)
-        right = book.gradients["backprop"][i]
+@pytest.mark.parametrize("panel, name", [(0, "W1"), (1, "W3")])
+def test_figure_2(book, panel, name):
+    axes = book.figure2.axes[panel]
+    assert name in axes.get_title() and axes.get_xlabel()
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    i = NAMES.index(name)
+    right = book.gradients["backprop"][i]
 
-        def error(h, i=i, right=right):
-            found = book.numerical_gradients(*point, h)[i]
-            return norm(found - right) / max(norm(found), norm(right))
+    def error(h):
+        point = book.parameters, book.x, book.y
+        found = book.numerical_gradients(*point, h)[i]
+        return norm(found - right) / max(norm(found), norm(right))
 
-        *lines, customary = axes.lines
-        steps, measured = lines[-1].get_data()
-        assert len(steps) >= 20
-        assert min(steps) <= 1e-12 and max(steps) >= 0.5
-        assert np.allclose(measured, [error(h) for h in steps], rtol=1e-12)
-        h, rounding = lines[0].get_data()
-        estimate = 2.0**-53 * book.L(book.theta) / h / rms(right)
-        assert np.allclose(rounding, estimate, rtol=1e-12)
-        if name == "W1":
-            h, truncation = lines[1].get_data()
-            assert np.allclose(truncation, error(0.1) * (h / 0.1) ** 2)
-        assert set(customary.get_xdata()) == {1e-5}
-        assert_named(
-            axes, ["rounding", "truncation", "measured"][-len(lines) :]
-        )
-    assert panels[0].get_ylabel()
+    *lines, customary = axes.lines
+    steps, measured = lines[-1].get_data()
+    assert len(steps) >= 20
+    assert min(steps) <= 1e-12 and max(steps) >= 0.5
+    assert np.allclose(measured, [error(h) for h in steps], rtol=1e-12)
+    estimate = 2.0**-53 * book.L(book.theta) / steps / rms(right)
+    assert np.allclose(lines[0].get_ydata(), estimate, rtol=1e-12)
+    if name == "W1":
+        truncation = error(0.1) * (steps / 0.1) ** 2
+        assert np.allclose(lines[1].get_ydata(), truncation)
+    assert set(customary.get_xdata()) == {1e-5}
+    assert_named(axes, ["rounding", "truncation", "measured"][-len(lines) :])
 
 
-def test_sizes(book, figures):
-    (axes,) = figures[3].axes
+def test_figure_3(book):
+    (axes,) = book.figure3.axes
     assert axes.get_yscale() == "log" and axes.get_ylabel()
     assert [t.get_text() for t in axes.get_xticklabels()] == NAMES
     right, found = book.gradients["backprop"], book.gradients["numerical"]
@@ -104,121 +76,76 @@ def test_sizes(book, figures):
     places = [text.get_position()[1] for text in axes.texts]
     assert places == [sizes[-1], errors[-1]]
     # errors have one colour in all figures
-    measured = figures[2].axes[0].lines[2]
+    measured = book.figure2.axes[0].lines[2]
     assert same_color(axes.lines[1].get_color(), measured.get_color())
 
 
-def test_table_of_mistakes(book, shown):
-    right = book.gradients["backprop"]
-    for texts in zip(*shown):  # of the run, and as stored
-        (table,) = [text for text in texts if text.startswith("| mistake")]
-        rows = [row.split(" | ") for row in table.splitlines()[2:]]
-        assert [row[0].strip("| ") for row in rows] == list(book.faulty)
-        for (*_, column), backward in zip(rows, book.faulty.values()):
-            found = backward(book.parameters, book.x, book.y)
-            # by more than noise
-            wrong = [
-                name
-                for name, a, b in zip(NAMES, found, right)
-                if norm(a - b) > 1e-9 * norm(b)
-            ]
-            named = re.findall(r"[Wb]\d", column)
-            assert wrong == (NAMES if "all" in column else named)
-
-
-def rejections(book, found, point):
-    """For each judge, for each of six gradients, whether it is rejected."""
-    L, theta = book.loss_function(*point), book.flatten(point[0])
-    g = book.flatten(found)
-    shapes = [gradient.shape for gradient in found]
-
-    def quotients(h):
-        return book.numerical_gradient(L, theta, h)
-
-    def of_arrays(entries):
-        return [part.any() for part in book.unflatten(entries, shapes)]
-
-    def larger(a, b):
-        return np.maximum(np.abs(a), np.abs(b))
-
-    n5, n6, n7 = (quotients(h) for h in (1e-5, 1e-6, 1e-7))
-    value, bar = book.gradient_with_error(L, theta)
-    return [
-        of_arrays(np.abs(g - n6) > 1e-5 + 1e-3 * np.abs(n6)),
-        [norm(g - n7) > 1e-7 * (norm(g) + norm(n7))] * 6,
-        [
-            norm(a - b) > 1e-5 * max(norm(a), norm(b))
-            for a, b in zip(found, book.unflatten(n5, shapes))
-        ],
-        of_arrays(np.abs(g - n5) > 1e-7 * larger(g, n5)),
-        of_arrays(
-            np.abs(g - value) > np.maximum(5 * bar, 1e-7 * larger(g, value))
-        ),
+def test_judges(book):
+    """They reject what is beyond the limits in their names, and only that."""
+    parameters, *_ = point = book.parameters, book.x, book.y
+    shapes = [parameter.shape for parameter in parameters]
+    n5, n6, n7 = (
+        book.numerical_gradient(book.L, book.theta, h)
+        for h in (1e-5, 1e-6, 1e-7)
+    )
+    value, bar = book.gradient_with_error(book.L, book.theta)
+    # 1 at the first entry of each gradient
+    first = book.flatten([np.eye(1, p.size) for p in parameters])
+    limits = [
+        (n6, first * (1e-5 + 1e-3 * np.abs(n6))),
+        (n7, 2e-7 * n7),
+        (n5, 1e-5 * n5),
+        (n5, first * 1e-7 * n5),
+        (value, first * np.maximum(5 * bar, 1e-7 * np.abs(value))),
     ]
+    for judge, (g, room) in zip(book.JUDGES.values(), limits, strict=True):
+        for factor in 1 - 1e-6, 1 + 1e-6:
+            # towards 0, so that g is the larger one of the two
+            found = g - factor * np.sign(g) * np.abs(room)
+            rejected = judge(book.unflatten(found, shapes), point)
+            assert rejected == [factor > 1] * 6
 
 
-def test_judges(book, monkeypatch):
-    """Their steps and limits are those in their names."""
-    steps = []
-
-    def numerical_gradients(*point, h=1e-5):
-        steps.append(h)
-        return book.numerical_gradients(*point, h)
-
-    names = book.backward.__globals__
-    monkeypatch.setitem(names, "numerical_gradients", numerical_gradients)
-    point = exact.network(1, (3, 5, 4, 2, 6))
-    right = book.backward(*point)
-    first = [np.eye(g.size)[0].reshape(g.shape) for g in right]
-    for off in 0, 1.5e-7, 3e-7, 1.5e-5, 1.5e-3:
-        for found in (
-            [g * (1 + off) for g in right],
-            [g * (1 + off * e) for g, e in zip(right, first)],
-            [g + off for g in right],
-        ):
-            judged = [judge(found, point) for judge in book.JUDGES.values()]
-            assert judged == rejections(book, found, point)
-    numbers = [re.findall(r"\d(?:e-\d)?", name) for name in book.JUDGES]
-    assert numbers == [
-        ["1e-6", "1e-5", "1e-3"],
-        ["1e-7", "1e-7"],
-        ["1e-5", "1e-5"],
-        ["1e-5", "1e-7"],
-        ["5", "1e-7"],
-    ]
-    assert steps[:4] == [float(h) for h, *_ in numbers[:4]]
-
-
-def test_mistakes_and_judges(book, figures):
-    (axes,) = figures[4].axes
+def test_figure_4_and_its_table(book, shown):
+    (axes,) = book.figure4.axes
     rows = [text.get_text() for text in axes.get_yticklabels()]
     assert rows[:-1] == [*book.faulty, "right"]
     words = np.empty((len(rows), 5), object)
     for text in axes.texts:
         words[text.get_position()[::-1]] = text.get_text()
-    point = book.parameters, book.x, book.y
-    right = book.gradients["backprop"]
-    functions = [*book.faulty.values(), book.backward]
-    for row, backward in zip(words, functions):
+    (table,) = [text for text, _ in shown if text.startswith("| mistake")]
+    table = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert [row[0] for row in table] == list(book.faulty)
+    point, right = (
+        (book.parameters, book.x, book.y),
+        book.gradients["backprop"],
+    )
+    for row, (*_, named), backward in zip(words, table, book.faulty.values()):
         found = backward(*point)
-        wrong = [norm(a - b) > 1e-9 * norm(b) for a, b in zip(found, right)]
-        for word, rejected in zip(row, rejections(book, found, point)):
-            caught = [r for r, bad in zip(rejected, wrong) if bad]
-            if not caught:
-                assert word == ("rejected" if any(rejected) else "passed")
-            elif all(caught):
-                assert word == "found"
-            else:
-                assert word == ("in part" if any(caught) else "missed")
-    # near a fit, and by the error bars
-    assert list(words[-1, 2:4]) == ["rejected"] * 2
-    assert list(words[:, -1]) == ["found"] * 10 + ["passed"] * 2
+        # by more than noise
+        spoiled = [norm(a - b) > 1e-9 * norm(b) for a, b in zip(found, right)]
+        names = [name for name, bad in zip(NAMES, spoiled) if bad]
+        assert named == ("all" if names == NAMES else ", ".join(names))
+        for word, judge in zip(row, book.JUDGES.values()):
+            rejected = np.array(judge(found, point))[spoiled]
+            kind = "found" if rejected.all() else "in part"
+            assert word == (kind if rejected.any() else "missed")
+    # right gradients, at the sheets' point and near a fit
+    assert list(words[-2]) == ["passed"] * 3 + ["rejected", "passed"]
+    assert list(words[-1]) == ["passed"] * 2 + ["rejected"] * 2 + ["passed"]
+    assert set(words[:-2, -1]) == {"found"}
     judges = [text.get_text() for text in axes.get_xticklabels()]
-    assert judges == list(book.JUDGES)
+    assert [" ".join(re.findall(r"\d(?:e-\d)?", j)) for j in judges] == [
+        "1e-6 1e-5 1e-3",
+        "1e-7 1e-7",
+        "1e-5 1e-5",
+        "1e-5 1e-7",
+        "5 1e-7",
+    ]
     # right verdicts have one colour and wrong ones another
     colours = np.reshape(axes.images[0].get_array(), (-1, 3))
-    pairs = set(zip(words.ravel(), map(tuple, colours)))
-    kinds = dict(pairs)
-    assert len(pairs) == len(kinds) and len(set(kinds.values())) == 3
+    kinds = dict(zip(words.ravel(), map(tuple, colours)))
+    assert [kinds[word] for word in words.ravel()] == [*map(tuple, colours)]
     assert kinds["found"] == kinds["passed"]
     assert kinds["missed"] == kinds["rejected"]
+    assert len(set(kinds.values())) == 3
