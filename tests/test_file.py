@@ -29,14 +29,14 @@ REQUIREMENTS = (PROJECT / "requirements.txt").read_text(encoding="utf-8")
 HEADINGS = re.findall(r"^#+ (.*)$", PROSE, re.MULTILINE)
 
 
-def test_first_cell_is_the_sheet_s():
+def test_first_cell_is_the_sheets():
     assert CELLS[0] is CODE[0]
     lines = [line for line in CODE[0].source.splitlines() if line]
     assert lines == SHEET.splitlines()
 
 
 def test_stored_run():
-    """One run from top to bottom, without a word on stderr."""
+    """One run from top to bottom, nothing on stderr, figures described."""
     counts = [cell.execution_count for cell in CODE]
     assert counts == list(range(1, len(CODE) + 1))
     assert all(set(cell.metadata) <= {"tags", "jupyter"} for cell in CELLS)

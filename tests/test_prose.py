@@ -108,6 +108,7 @@ def numbers(book):
         },
         "7.6": chosen("1e-5", "1e-7"),
         "7.7": chosen("1e-5"),
+        "README": {"15": digits(autograd)[0]},
         "Try": {
             "1e-11": about(larger.min(), 4),
             "2e-10": about(larger.max(), 4),
@@ -122,6 +123,7 @@ def test_numbers_in_the_text(book):
     text = PROSE.split("## Sources")[0]
     parts = re.split(r"^#+ (\d(?:\.\d)?) .*$", text, flags=re.MULTILINE)
     texts = {"": parts[0], **dict(zip(parts[1::2], parts[2::2]))}
+    texts["README"] = README.split("## Run")[0]
     texts["Try"] = README.split("## Try")[1].split("\n## ")[0]
     expected = numbers(book)
     assert set(expected) <= set(texts)
