@@ -92,6 +92,7 @@ def lines_of_cells(book):
     layers = book.forward(book.parameters, book.x)
     yield "a1 a2 output", [near(row) for row in rows_of_all(layers)]
 
+    # 4: one entry, and the second network
     k = np.abs(right).argmin()
     plus, minus = (L(theta + h * np.eye(46)[k]) for h in (1e-5, -1e-5))
     values = [plus, minus, plus - minus, found[k], right[k]]
@@ -101,6 +102,7 @@ def lines_of_cells(book):
     pair = book.numerical_gradients(*point), book.backward(*point)
     yield "", errors_of_quotients(*pair, room_of_quotients(point))
 
+    # 5: layers and gradients by PyTorch, and how far off they are
     values = [*rows_of_all(layers), L(theta)]
     yield "a1 a2 output", [near(row) for row in values]
     apart = book.flatten(layers) - book.flatten(book.torch_layers)
@@ -110,6 +112,7 @@ def lines_of_cells(book):
     yield words, [near(row) for row in rows_of_all(backprop)]
     yield "", [noise(errors(book.gradients["autograd"], backprop), rounding)]
 
+    # 6: relative errors, and the gradients
     yield " ".join(names), errors_of_quotients(numerical, backprop, room)
     entry_errors = off / np.maximum(np.abs(found), np.abs(right))
     by_array = book.unflatten(entry_errors, shapes)
@@ -125,6 +128,7 @@ def lines_of_cells(book):
             lines += [noise(e, room / np.abs(b)) for b, e in zip(*rows[1:])]
         yield " ".join(words), lines
 
+    # 7.1 and 7.2
     short = book.numerical_gradient(L, theta, 1e-7)
     whole = norm(short - right) / (norm(short) + norm(right))
     # some are near 1e-7
@@ -149,6 +153,7 @@ def lines_of_cells(book):
     # no digit right means an error of 1; a pure chance makes it larger
     yield "", [noise(values, [2, 2, 2, 2, 0.1, 0.1])]
 
+    # 7.5
     value, bar = book.gradient_with_error(L, theta)
     columns = [value, bar, np.abs(value - right)]
     columns = [norms(book.unflatten(column, shapes)) for column in columns]
@@ -172,7 +177,7 @@ def lines_of_cells(book):
     # one in a thousand may be outside
     yield "", [near([outside, 4600], [4600 / 1000, 0])]
 
-    # of the checks, the stored numbers are held against the fresh ones
+    # 7.7: of the checks, the stored numbers are held against the fresh ones
     yield "V right c right W right d right True", None
     yield "V wrong c wrong W right d right False", None
     lines = [f"{i}.weight right {i}.bias right" for i in (0, 2, 4)]
