@@ -82,15 +82,15 @@ def test_figure_3(book):
 
 def test_judges(book):
     """They reject what is beyond the limits in their names, and only that."""
-    parameters, *_ = point = book.parameters, book.x, book.y
-    shapes = [parameter.shape for parameter in parameters]
+    point = book.parameters, book.x, book.y
+    shapes = [parameter.shape for parameter in book.parameters]
     n5, n6, n7 = (
         book.numerical_gradient(book.L, book.theta, h)
         for h in (1e-5, 1e-6, 1e-7)
     )
     value, bar = book.gradient_with_error(book.L, book.theta)
     # 1 at the first entry of each gradient
-    first = book.flatten([np.eye(1, p.size) for p in parameters])
+    first = book.flatten([np.eye(1, p.size) for p in book.parameters])
     limits = [
         (n6, first * (1e-5 + 1e-3 * np.abs(n6))),
         (n7, 2e-7 * n7),
@@ -116,10 +116,8 @@ def test_figure_4_and_its_table(book, shown):
     (table,) = [text for text, _ in shown if text.startswith("| mistake")]
     table = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
     assert [row[0] for row in table] == list(book.faulty)
-    point, right = (
-        (book.parameters, book.x, book.y),
-        book.gradients["backprop"],
-    )
+    point = book.parameters, book.x, book.y
+    right = book.gradients["backprop"]
     for row, (*_, named), backward in zip(words, table, book.faulty.values()):
         found = backward(*point)
         # by more than noise

@@ -38,7 +38,7 @@ def digits(errors):
 
 
 def chosen(*written):
-    """Steps, limits and sizes that are as they were chosen."""
+    """Steps, limits and sizes; only that they stand there is held."""
     return {number: float(number) for number in written}
 
 
