@@ -140,8 +140,10 @@ def test_rounding_error(book):
 def test_best_value(book, factor):
     """The rule of section 7.5, entry by entry."""
     draw = np.random.RandomState(factor)
-    rounding = draw.uniform(1, 2, 14) * 1e-3
-    quotients = draw.standard_normal((14, 30)) * 0.3 ** np.c_[:14]
+    # rounding grows and truncation shrinks, so that each condition decides
+    rounding = 2.0 ** np.arange(14) * draw.uniform(1, 2, 14)
+    sizes = 2 * rounding + 3000 / 4.0 ** np.arange(14)
+    quotients = draw.standard_normal((300, 14)).T * np.c_[sizes]
     values, bars = book.best_value(quotients, rounding, factor)
     for D, value, bar in zip(quotients.T, values, bars):
         combined = (factor * D[1:] - D[:-1]) / (factor - 1)
